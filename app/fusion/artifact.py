@@ -15,7 +15,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
+from app.encoders.manifest import Manifest
 from app.errors import ArtifactError
 from app.fusion.afnet import AFNet, AFNetConfig
 from app.fusion.calibration import Calibration, TrainingRegion
@@ -42,6 +43,17 @@ class EncoderIdentity(BaseModel):
     hidden_size: int
     cut_layer: int
     prompt_prefix: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        return cls(
+            architecture=manifest.architecture,
+            source=manifest.source,
+            source_revision=manifest.source_revision,
+            hidden_size=manifest.decoder.hidden_size,
+            cut_layer=manifest.decoder.cut_layer,
+            prompt_prefix=manifest.prompt_prefix,
+        )
 
 
 class FusionConfig(BaseModel):

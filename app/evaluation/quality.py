@@ -1,0 +1,159 @@
+"""Labelled sets through the HTTP API: what a caller would get, over the whole label set."""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+from tqdm import tqdm
+
+from app.domain import Patient
+from app.evaluation.metrics import ranking_figures, triage_figures
+from app.media.image import decode_image
+from app.media.limits import MediaLimits
+from app.training.samples import Sample
+from app.training.tokens import still_video
+
+_RETRY_STATUS = {429, 503}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A sample with the service's answer (the JSON body of a 200)."""
+
+    sample: Sample
+    body: dict[str, Any]
+
+    @property
+    def ranked(self) -> list[str]:
+        return [entry["condition_id"] for entry in self.body["differential"]]
+
+    @property
+    def confidence(self) -> float:
+        return float(self.body["differential"][0]["probability"])
+
+
+class CaseClient:
+    """Posts cases; waits and tries again when told that the queue is full."""
+
+    def __init__(self, url: str, api_key: str | None = None, clients: int = 2) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=url, timeout=120.0, headers=headers)
+        self._clients = clients
+
+    def ask(self, samples: Sequence[Sample], name: str, request: Callable[[Sample], dict[str, Any]]) -> list[Answered]:
+        """Answers in the order of the samples. RuntimeError on any status but 200."""
+
+        def one(sample: Sample) -> Answered:
+            return Answered(sample, self._post(request(sample)))
+
+        with ThreadPoolExecutor(self._clients) as pool:
+            return list(tqdm(pool.map(one, samples), total=len(samples), desc=name, mininterval=2.0))
+
+    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(600):
+            response = self._http.post("/api/v1/analyze", json=body)
+            if response.status_code not in _RETRY_STATUS:
+                break
+            time.sleep(float(response.headers.get("Retry-After", "1")))
+        if response.status_code != httpx.codes.OK:
+            raise RuntimeError(f"status {response.status_code}: {response.json().get('code')}")
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def request_body(sample: Sample) -> dict[str, Any]:
+    """The JSON of one sample: text, media as base64, patient fields that are known."""
+    body: dict[str, Any] = {"language": sample.language}
+    if sample.text:
+        body["text"] = sample.text
+    if sample.image is not None:
+        body["image"] = base64.b64encode(sample.image.read_bytes()).decode()
+    if sample.audio is not None:
+        body["audio"] = base64.b64encode(sample.audio.read_bytes()).decode()
+    if patient := patient_body(sample.patient):
+        body["patient"] = patient
+    return body
+
+
+def video_body(sample: Sample) -> dict[str, Any]:
+    """A sample's image as a short MP4, filmed by hand so to speak."""
+    assert sample.image is not None  # noqa: S101 - caller passes image samples
+    image = decode_image(sample.image.read_bytes(), MediaLimits())
+    video = still_video(image, random.Random(sample.image.name))  # noqa: S311 - not for secrecy
+    return {"language": sample.language, "video": base64.b64encode(encode_mp4(video.frames, 1)).decode()}
+
+
+def encode_mp4(frames: np.ndarray, fps: int) -> bytes:
+    """Frames (n, height, width, 3) uint8 -> MPEG-4 in an MP4 container; sides cut to even numbers."""
+    target = io.BytesIO()
+    height, width = (side - side % 2 for side in frames.shape[1:3])
+    with av.open(target, mode="w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", 4_000_000
+        for pixels in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return target.getvalue()
+
+
+def patient_body(patient: Patient) -> dict[str, Any]:
+    values = {name: value for name, value in asdict(patient).items() if value is not None and name != "vitals"}
+    vitals = {name: value for name, value in asdict(patient.vitals).items() if value is not None}
+    if vitals:
+        values["vitals"] = vitals
+    return values
+
+
+def condition_report(answers: Sequence[Answered]) -> dict[str, Any]:
+    """Ranking figures, abstentions and a per-condition table of answers to samples with a known condition."""
+    truth = [str(answer.sample.condition_id) for answer in answers]
+    ranked = [answer.ranked for answer in answers]
+    report = ranking_figures(truth, ranked, [answer.confidence for answer in answers])
+    report["abstained"] = round(float(np.mean([a.body["status"] != "ok" for a in answers])), 4)
+    table = {}
+    for condition, group in itertools.groupby(sorted(zip(truth, ranked, strict=True)), key=lambda pair: pair[0]):
+        rows = [row for _, row in group]
+        missed = [row[0] for row in rows if row[0] != condition]
+        table[condition] = {
+            "cases": len(rows),
+            "top1": round(1 - len(missed) / len(rows), 3),
+            "most_confused_with": max(set(missed), key=missed.count) if missed else None,
+        }
+    report["conditions"] = table
+    return report
+
+
+def triage_report(answers: Sequence[Answered]) -> dict[str, Any]:
+    return triage_figures(
+        [int(answer.sample.triage or 0) for answer in answers], [int(a.body["risk"]["triage"]) for a in answers]
+    )
+
+
+def to_markdown(report: dict[str, Any]) -> str:
+    """The report's main table."""
+    lines = [
+        "| set | cases | top-1 | top-3 | top-5 | macro-F1 | ECE | abstained |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in report["sets"].items():
+        if "top1" in row:
+            cells = [row[key] for key in ("cases", "top1", "top3", "top5", "macro_f1", "ece", "abstained")]
+            lines.append(f"| {name} | " + " | ".join(str(cell) for cell in cells) + " |")
+    triage = {name: row for name, row in report["sets"].items() if "quadratic_weighted_kappa" in row}
+    for name, row in triage.items():
+        lines.append("")
+        lines.append(f"{name}: " + json.dumps(row))
+    return "\n".join(lines) + "\n"

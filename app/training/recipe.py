@@ -1,0 +1,178 @@
+"""The whole base training of AFNet: which sets, in which shares, fitted, calibrated, reported, saved."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from app.domain import Case, Patient, Source
+from app.encoders.manifest import Manifest
+from app.evaluation.metrics import triage_figures
+from app.fusion.afnet import AFNetConfig, triage_probabilities
+from app.fusion.artifact import EncoderIdentity, FusionConfig, save_artifact
+from app.fusion.risk import median_level
+from app.fusion.tokens import VITALS_WIDTH, EvidenceCodec
+from app.knowledge.base import KnowledgeBase
+from app.training.calibrating import figures, fit_calibration, fit_regions
+from app.training.datasets import DataFolder
+from app.training.fitting import Composer, FitOptions, fit, score, source_statistics
+from app.training.generation import NO_FINDING, CaseGenerator
+from app.training.samples import Sample
+from app.training.tokens import Encoding, LabelledTokens, TokenMaker, load_case, still_video
+
+GROUP_WEIGHTS: Mapping[str, float] = {
+    "symptom2disease": 0.17,
+    "ddxplus": 0.24,
+    "generated": 0.29,
+    "ktas": 0.08,
+    "cxr": 0.1,
+    "heart": 0.08,
+    "video": 0.04,
+}
+"""Share of each set among the training cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Sizes of the training set and the fit; the defaults make the committed weights."""
+
+    generated_per_condition: int = 40
+    media_variants: int = 3
+    videos: int = 300
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
+    dropout: float = 0.25
+    fit: FitOptions = field(default_factory=FitOptions)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSets:
+    """Labelled tokens by group."""
+
+    train: dict[str, list[LabelledTokens]]
+    dev: dict[str, list[LabelledTokens]]
+
+
+def make_token_sets(recipe: Recipe, data: DataFolder, knowledge: KnowledgeBase, maker: TokenMaker) -> TokenSets:
+    """Encode everything. Dev sets are never augmented; generated dev cases come from another seed."""
+    rng = random.Random(recipe.seed)  # noqa: S311 - augmentation
+    generator = CaseGenerator(knowledge.conditions, knowledge.findings)
+    generated = list(generator.generate(recipe.generated_per_condition, recipe.seed))
+    train = {
+        "symptom2disease": maker.make(data.symptom2disease("train"), "symptom2disease"),
+        "ddxplus": maker.make(_without_half_the_patients(data.ddxplus("train"), rng), "ddxplus"),
+        "generated": maker.make(generated, "generated"),
+        "ktas": maker.make([s for s in data.ktas("train", knowledge.match_condition) if s.text], "ktas"),
+        "cxr": _media(maker, data.chest_xrays("train"), recipe.media_variants, rng, "cxr"),
+        "heart": _media(maker, data.heart_sounds("train"), recipe.media_variants, rng, "heart"),
+        "video": _videos(maker, rng.sample(data.chest_xrays("train"), recipe.videos), rng),
+    }
+    dev = {
+        "symptom2disease": maker.make(data.symptom2disease("dev"), "symptom2disease dev"),
+        "ddxplus": maker.make(data.ddxplus("dev", ("full", "brief"), with_patient=False), "ddxplus dev"),
+        "generated": maker.make(list(generator.generate(2, recipe.seed + 1)), "generated dev"),
+        "ktas": maker.make([s for s in data.ktas("dev", knowledge.match_condition) if s.text], "ktas dev"),
+        "cxr": maker.make(data.chest_xrays("dev"), "cxr dev"),
+        "heart": maker.make(data.heart_sounds("dev"), "heart dev"),
+        "video": _videos(maker, data.chest_xrays("dev"), rng),
+    }
+    return TokenSets(train, dev)
+
+
+def train(
+    recipe: Recipe, sets: TokenSets, knowledge: KnowledgeBase, codec: EvidenceCodec, manifests: Mapping[str, Manifest]
+) -> tuple[FusionConfig, Any, Any, Any, dict[str, Any]]:
+    """Fit and calibrate; the parts that `save_artifact` takes, the report last."""
+    conditions = tuple(knowledge.conditions)
+    everything = [case for pool in sets.train.values() for case in pool]
+    statistics = source_statistics(everything)
+    widths = {source: len(mean) for source, (mean, _) in sorted(statistics.items())}
+    widths |= {Source.FINDINGS.value: codec.findings_width, Source.VITALS.value: VITALS_WIDTH}
+    network_config = AFNetConfig(
+        widths, len(conditions), recipe.width, recipe.heads, recipe.layers, recipe.dropout, {Source.VITALS.value: 0.05}
+    )
+    normal = conditions.index(NO_FINDING)
+    composer = Composer(sets.train, GROUP_WEIGHTS, normal, recipe.fit.pair_share)
+    network = fit(composer, network_config, statistics, recipe.fit)
+    regions = fit_regions(everything)
+    dev = [case for pool in sets.dev.values() for case in pool]
+    dev += paired_dev(sets.dev, normal, recipe.seed)
+    logits, triage = score(network, dev)
+    calibration = fit_calibration(dev, logits, regions)
+    report: dict[str, Any] = {"dev": figures(dev, logits, calibration), "train_cases": _counts(sets.train)}
+    visits = [n for n, case in enumerate(dev) if case.group == "ktas"]
+    levels = [median_level(row) for row in triage_probabilities(torch.from_numpy(triage[visits])).numpy()]
+    report["triage"] = triage_figures([dev[n].triage for n in visits], levels)
+    config = FusionConfig(
+        network=network_config.to_dict(),
+        conditions=conditions,
+        severities=tuple(condition.severity for condition in knowledge.conditions.values()),
+        finding_ids=codec.finding_ids,
+        knowledge_version=knowledge.version,
+        encoders={name: EncoderIdentity.of(manifest) for name, manifest in manifests.items()},
+        sequence_layout="independent",
+        seed=recipe.seed,
+    )
+    return config, network, calibration, regions, report
+
+
+def paired_dev(dev: Mapping[str, Sequence[LabelledTokens]], normal: int, seed: int) -> list[LabelledTokens]:
+    """Dev pictures and sounds, each with a dev text of the same condition (synthetic pairs; said so in the report)."""
+    rng = random.Random(seed)  # noqa: S311 - pairing
+    texts = [case for name in ("symptom2disease", "ddxplus", "generated") for case in dev[name]]
+    pairs = []
+    for media in (*dev["cxr"], *dev["heart"]):
+        fitting = [case for case in texts if case.condition == media.condition]
+        if media.condition != normal and fitting:
+            text = rng.choice(fitting)
+            pairs.append(LabelledTokens(f"{media.group}+text", media.tokens + text.tokens, media.condition, 0, 0.0))
+    return pairs
+
+
+def save(folder: Path, parts: tuple[FusionConfig, Any, Any, Any, dict[str, Any]]) -> None:
+    config, network, calibration, regions, report = parts
+    save_artifact(folder, config=config, network=network, calibration=calibration, regions=regions, report=report)
+
+
+def token_maker(knowledge: KnowledgeBase, encoders: Sequence[Encoding]) -> TokenMaker:
+    return TokenMaker(
+        encoders=encoders,
+        extract_findings=knowledge.extract_findings,
+        codec=EvidenceCodec(tuple(knowledge.findings)),
+        condition_index={name: number for number, name in enumerate(knowledge.conditions)},
+    )
+
+
+def _media(
+    maker: TokenMaker, samples: list[Sample], variants: int, rng: random.Random, name: str
+) -> list[LabelledTokens]:
+    result = maker.make(samples, name)
+    for number in range(variants):
+        result += maker.make(samples, f"{name} variant {number + 1}", rng)
+    return result
+
+
+def _videos(maker: TokenMaker, samples: Sequence[Sample], rng: random.Random) -> list[LabelledTokens]:
+    result = []
+    for sample in samples:
+        still = load_case(sample).images[0]
+        case = Case(language="en", video=still_video(still, rng))
+        labelled = maker.label(sample, case)
+        result.append(LabelledTokens("video", labelled.tokens, labelled.condition, 0, 0.0))
+    return result
+
+
+def _without_half_the_patients(samples: list[Sample], rng: random.Random) -> list[Sample]:
+    """Half of the texts come without the age and sex fields, as users send them."""
+    return [replace(sample, patient=Patient()) if rng.random() < 0.5 else sample for sample in samples]
+
+
+def _counts(pools: Mapping[str, Sequence[LabelledTokens]]) -> dict[str, int]:
+    return {name: len(pool) for name, pool in pools.items()}

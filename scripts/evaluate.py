@@ -1,0 +1,73 @@
+#!/usr/bin/env python
+"""Quality on the dev sets, through the HTTP API: JSON and Markdown reports.
+
+python scripts/evaluate.py --data ../shared/data              starts a service of its own
+python scripts/evaluate.py --data ../shared/data --url http://127.0.0.1:8000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from app.knowledge.base import KnowledgeBase
+
+from app.evaluation.quality import CaseClient, condition_report, request_body, to_markdown, triage_report, video_body
+from app.evaluation.service import measured_service
+from app.training.datasets import DataFolder
+from app.training.generation import CaseGenerator
+
+
+def evaluate(client: CaseClient, data: DataFolder, knowledge: KnowledgeBase, limit: int | None) -> dict[str, Any]:
+    """Every dev set; `limit` cuts each one for a quick look."""
+    generator = CaseGenerator(knowledge.conditions, knowledge.findings)
+    generated = list(generator.generate(1, seed=777))
+    cut = slice(limit)
+    conditions = {
+        "symptom2disease": (data.symptom2disease("dev"), request_body),
+        "ddxplus": (data.ddxplus("dev", ("full",), with_patient=False), request_body),
+        "ddxplus_brief": (data.ddxplus("dev", ("brief",), with_patient=False), request_body),
+        "chest_xray": (data.chest_xrays("dev"), request_body),
+        "heart_sound": (data.heart_sounds("dev"), request_body),
+        "video_of_xray": (data.chest_xrays("dev"), video_body),
+        "generated_en": ([sample for sample in generated if sample.language == "en"], request_body),
+        "generated_ko": ([sample for sample in generated if sample.language == "ko"], request_body),
+    }
+    sets: dict[str, Any] = {
+        name: condition_report(client.ask(samples[cut], name, body)) for name, (samples, body) in conditions.items()
+    }
+    visits = [sample for sample in data.ktas("dev", knowledge.match_condition) if sample.text]
+    sets["ktas"] = triage_report(client.ask(visits[cut], "ktas", request_body))
+    return sets
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--url", help="a running service; without it one is started")
+    parser.add_argument("--api-key")
+    parser.add_argument("--out", type=Path, default=Path("reports"))
+    parser.add_argument("--limit", type=int, help="at most this many cases of each set")
+    options = parser.parse_args()
+    if not (options.data / "labels.csv").is_file():
+        parser.error(f"{options.data} holds no labels.csv")
+    with measured_service(options.url, {"QUEUE_SIZE": "16"}) as service:
+        client = CaseClient(service.url, options.api_key)
+        sets = evaluate(client, DataFolder(options.data), KnowledgeBase.load(), options.limit)
+    report = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.platform(), "sets": sets}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "evaluation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    (options.out / "evaluation.md").write_text(to_markdown(report), encoding="utf-8")
+    print(to_markdown(report))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
