@@ -5,12 +5,13 @@ Written last by the conversion, so a folder without one is a folder that does no
 
     <folder>/
       manifest.json
-      decoder.onnx            inputs_embeds (1, seq, hidden) -> hidden_states (1, seq, hidden) after `cut_layer` layers, no final norm
+      decoder.onnx            inputs_embeds (1, seq, hidden) -> hidden_states (1, seq, hidden) after `cut_layer` layers,
+                              no final norm
       decoder.onnx.data
       token_embedding.npy     (vocab, hidden) float16 or float32, memory-mapped
       vision.onnx[.data]      Qwen2.5-Omni only
       audio.onnx[.data]       Qwen2.5-Omni only
-      tokenizer.json          plus tokenizer_config.json, preprocessor_config.json, config.json copied from the checkpoint
+      tokenizer.json          plus tokenizer_config.json, preprocessor_config.json, config.json of the checkpoint
 """
 
 from __future__ import annotations

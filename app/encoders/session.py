@@ -1,0 +1,158 @@
+"""One ONNX graph at run time: the small protocol that encoders use, and its ONNX Runtime implementation.
+
+ONNX Runtime's own exceptions never leave this module: what cannot be loaded or run is an ArtifactError with a one-line
+reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from app.domain import FloatArray
+from app.errors import ArtifactError, DeadlineError
+
+Array = npt.NDArray[Any]
+Feeds = Mapping[str, Array]
+
+_ORT_ERRORS: tuple[type[Exception], ...] = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotFound,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+_REASON_CHARS = 160
+
+
+class Cancellation:
+    """Stops an `encode` that runs in another thread: between two graphs, or inside one at its next node."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._running: ort.RunOptions | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Any thread, any number of times."""
+        with self._lock:
+            self._cancelled = True
+            if self._running is not None:
+                self._running.terminate = True
+
+    def check(self) -> None:
+        """DeadlineError once `cancel` was called."""
+        if self._cancelled:
+            raise DeadlineError("inference_cancelled")
+
+    @contextmanager
+    def running(self) -> Iterator[ort.RunOptions]:
+        """The options of one run; `cancel` reaches it until the block ends."""
+        options = ort.RunOptions()
+        with self._lock:
+            self.check()
+            self._running = options
+        try:
+            yield options
+        finally:
+            with self._lock:
+                self._running = None
+
+
+class Session(Protocol):
+    """A loaded graph with one output."""
+
+    def run(self, feeds: Feeds, cancellation: Cancellation) -> FloatArray:
+        """The output for these inputs. ArtifactError where the graph fails, DeadlineError where cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """What a graph must look like: its file, its inputs and the output that is read."""
+
+    file: str
+    inputs: frozenset[str]
+    output: str
+
+
+SessionFactory = Callable[[Path, GraphSpec, int], Session]
+"""(model folder, graph, threads) -> session. Injected, so that tests can put their own in."""
+
+DECODER_GRAPH = GraphSpec(
+    "decoder.onnx",
+    frozenset({"inputs_embeds", "seqlens_k", "total_sequence_length", "rope_cos", "rope_sin"}),
+    "hidden_states",
+)
+VISION_GRAPH = GraphSpec("vision.onnx", frozenset({"pixel_values", "cos", "sin", "key_bias"}), "image_embeds")
+AUDIO_GRAPH = GraphSpec("audio.onnx", frozenset({"input_features", "feature_mask", "key_bias"}), "audio_embeds")
+
+
+class OrtSession:
+    """`ort.InferenceSession` on the CPU."""
+
+    def __init__(self, session: ort.InferenceSession, graph: GraphSpec) -> None:
+        self._session = session
+        self._graph = graph
+
+    @classmethod
+    def load(cls, folder: Path, graph: GraphSpec, threads: int) -> Self:
+        """ArtifactError where the file is missing, damaged, or is another graph than `graph`."""
+        path = folder / graph.file
+        try:
+            session = ort.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
+        except _ORT_ERRORS as error:
+            raise ArtifactError("model_graph_invalid", file=str(path), reason=one_line(error)) from error
+        inputs = {value.name for value in session.get_inputs()}
+        outputs = {value.name for value in session.get_outputs()}
+        if inputs != graph.inputs or graph.output not in outputs:
+            raise ArtifactError("model_graph_mismatch", file=str(path), reason=f"inputs are {sorted(inputs)}")
+        return cls(session, graph)
+
+    def run(self, feeds: Feeds, cancellation: Cancellation) -> FloatArray:
+        with cancellation.running() as options:
+            try:
+                (output,) = self._session.run([self._graph.output], dict(feeds), options)
+            except _ORT_ERRORS as error:
+                cancellation.check()
+                raise ArtifactError("model_run_failed", graph=self._graph.file, reason=one_line(error)) from error
+        return np.asarray(output, dtype=np.float32)
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """`threads` for one operator, one operator at a time.
+
+    Threads spin only while a run is on (`force_spinning_stop`): between runs they must not take a core from the other
+    encoder. The arena keeps what the longest sequence needed.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_REASON_CHARS]
