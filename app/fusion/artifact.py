@@ -15,7 +15,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -54,6 +54,14 @@ class EncoderIdentity(BaseModel):
             cut_layer=manifest.decoder.cut_layer,
             prompt_prefix=manifest.prompt_prefix,
         )
+
+
+class _FusionManifest(BaseModel):
+    """manifest.json of a fusion folder: file name -> SHA-256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format_version: Literal[1] = 1
+    files: dict[str, str]
 
 
 class FusionConfig(BaseModel):
@@ -108,8 +116,7 @@ def save_artifact(
     hashes = {name: _sha256(folder / name) for name in _FILES}
     partial = folder / "manifest.json.partial"
     with partial.open("w", encoding="utf-8") as handle:
-        json.dump({"format_version": 1, "files": hashes}, handle, indent=1)
-        handle.write("\n")
+        handle.write(_FusionManifest(files=hashes).model_dump_json(indent=1) + "\n")
         handle.flush()
         os.fsync(handle.fileno())
     partial.rename(folder / "manifest.json")
@@ -136,10 +143,10 @@ def load_artifact(folder: Path) -> FusionArtifact:
 
 def _verified_hashes(folder: Path) -> dict[str, str]:
     try:
-        hashes: dict[str, str] = json.loads((folder / "manifest.json").read_bytes())["files"]
+        hashes = _FusionManifest.model_validate_json((folder / "manifest.json").read_bytes()).files
     except FileNotFoundError as error:
         raise ArtifactError("fusion_not_found", folder=str(folder)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValidationError as error:
         raise ArtifactError("fusion_invalid", folder=str(folder), reason="manifest.json") from error
     for name in _FILES:
         if not (folder / name).is_file() or _sha256(folder / name) != hashes.get(name):

@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.domain import Embedding, Evidence, Finding, Patient, RedFlag, Source
+from app.errors import ArtifactError
+from app.fusion.artifact import EncoderIdentity, load_artifact
+from app.fusion.predictor import MIN_DIFFERENTIAL, FusionPredictor
+
+RNG = np.random.default_rng(1)
+
+
+def embedding(source: Source, width: int, scale: float = 1.0) -> Embedding:
+    return Embedding(source, (scale * RNG.standard_normal(width)).astype(np.float32))
+
+
+@pytest.fixture
+def predictor(folder: Path, identity: EncoderIdentity) -> FusionPredictor:
+    return FusionPredictor.load(folder, {"omni": identity, "medical": identity})
+
+
+def full_case() -> Evidence:
+    return Evidence(
+        embeddings=(
+            embedding(Source.OMNI_TEXT, 12),
+            embedding(Source.OMNI_IMAGE, 12),
+            embedding(Source.MEDICAL_TEXT, 8),
+        ),
+        findings=(Finding("cough", True, "cough", 0, 5),),
+        patient=Patient(age=60, sex="male"),
+    )
+
+
+def test_a_prediction_is_ranked_calibrated_and_whole(predictor: FusionPredictor) -> None:
+    prediction = predictor.predict(full_case())
+    probabilities = [candidate.probability for candidate in prediction.differential]
+    assert len(probabilities) >= MIN_DIFFERENTIAL
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) <= 1.0 + 1e-5
+    assert 1 <= prediction.set_size <= len(probabilities)
+    assert prediction.risk.confidence == pytest.approx(probabilities[0])
+    assert prediction.status == "ok"
+
+
+def test_attribution_names_every_source_and_sums_to_one(predictor: FusionPredictor) -> None:
+    attribution = predictor.predict(full_case()).attribution
+    assert set(attribution) == {"omni/text", "omni/image", "medical/text", "findings", "vitals"}
+    assert sum(attribution.values()) == pytest.approx(1.0)
+    assert min(attribution.values()) >= 0.0
+
+
+def test_a_single_source_carries_everything(predictor: FusionPredictor) -> None:
+    prediction = predictor.predict(Evidence((embedding(Source.OMNI_IMAGE, 12),)))
+    assert prediction.attribution == {"omni/image": 1.0}
+
+
+def test_the_same_case_gives_the_same_answer(predictor: FusionPredictor) -> None:
+    case = full_case()
+    assert predictor.predict(case) == predictor.predict(case)
+
+
+def test_red_flags_reach_the_risk(predictor: FusionPredictor) -> None:
+    case = Evidence((embedding(Source.OMNI_IMAGE, 12),), red_flags=(RedFlag("shock", "critical", 1, "Shock"),))
+    risk = predictor.predict(case).risk
+    assert risk.level == "critical"
+    assert risk.triage == 1
+
+
+def test_far_from_training_without_findings_is_insufficient(predictor: FusionPredictor) -> None:
+    prediction = predictor.predict(Evidence((embedding(Source.OMNI_TEXT, 12, scale=30.0),)))
+    assert prediction.status == "insufficient_evidence"
+    assert prediction.warnings == ("out_of_scope",)
+
+
+def test_no_evidence_is_refused(predictor: FusionPredictor) -> None:
+    with pytest.raises(ValueError, match="without evidence"):
+        predictor.predict(Evidence(()))
+
+
+def test_other_encoders_are_refused(folder: Path, identity: EncoderIdentity) -> None:
+    other = identity.model_copy(update={"source_revision": "another"})
+    with pytest.raises(ArtifactError, match="fusion_encoder_mismatch"):
+        FusionPredictor.load(folder, {"omni": identity, "medical": other})
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "calibration.json", "config.json", "regions.safetensors"])
+def test_a_damaged_or_missing_file_is_refused(folder: Path, name: str) -> None:
+    path = folder / name
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ArtifactError, match="fusion_file_damaged"):
+        load_artifact(folder)
+    path.unlink()
+    with pytest.raises(ArtifactError, match="fusion_file_damaged"):
+        load_artifact(folder)
+
+
+def test_no_manifest_no_load(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match="fusion_not_found"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("manifest", ["", "{}", "[]", '{"files": 3}'])
+def test_a_strange_manifest_is_refused(folder: Path, manifest: str) -> None:
+    (folder / "manifest.json").write_text(manifest)
+    with pytest.raises(ArtifactError):
+        load_artifact(folder)
+
+
+def test_version_follows_content(folder: Path) -> None:
+    first = load_artifact(folder).version
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert len(first) == 12
+    assert set(manifest["files"]) >= {"weights.safetensors", "config.json"}
