@@ -13,8 +13,9 @@ import torch
 from app.domain import Case, Patient, Source
 from app.encoders.manifest import Manifest
 from app.evaluation.metrics import triage_figures
-from app.fusion.afnet import AFNetConfig, triage_probabilities
+from app.fusion.afnet import AFNet, AFNetConfig, triage_probabilities
 from app.fusion.artifact import EncoderIdentity, FusionConfig, save_artifact
+from app.fusion.calibration import Calibration, TrainingRegion
 from app.fusion.risk import median_level
 from app.fusion.tokens import VITALS_WIDTH, EvidenceCodec
 from app.knowledge.base import KnowledgeBase
@@ -60,6 +61,17 @@ class TokenSets:
     dev: dict[str, list[LabelledTokens]]
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedFusion:
+    """What a fusion folder is written from."""
+
+    config: FusionConfig
+    network: AFNet
+    calibration: Calibration
+    regions: dict[str, TrainingRegion]
+    report: dict[str, Any]
+
+
 def make_token_sets(recipe: Recipe, data: DataFolder, knowledge: KnowledgeBase, maker: TokenMaker) -> TokenSets:
     """Encode everything. Dev sets are never augmented; generated dev cases come from another seed."""
     rng = random.Random(recipe.seed)  # noqa: S311 - augmentation
@@ -88,8 +100,8 @@ def make_token_sets(recipe: Recipe, data: DataFolder, knowledge: KnowledgeBase, 
 
 def train(
     recipe: Recipe, sets: TokenSets, knowledge: KnowledgeBase, codec: EvidenceCodec, manifests: Mapping[str, Manifest]
-) -> tuple[FusionConfig, Any, Any, Any, dict[str, Any]]:
-    """Fit and calibrate; the parts that `save_artifact` takes, the report last."""
+) -> TrainedFusion:
+    """Fit on the train sets, calibrate and report on the dev sets."""
     conditions = tuple(knowledge.conditions)
     everything = [case for pool in sets.train.values() for case in pool]
     statistics = source_statistics(everything)
@@ -120,7 +132,7 @@ def train(
         sequence_layout="independent",
         seed=recipe.seed,
     )
-    return config, network, calibration, regions, report
+    return TrainedFusion(config, network, calibration, regions, report)
 
 
 def paired_dev(dev: Mapping[str, Sequence[LabelledTokens]], normal: int, seed: int) -> list[LabelledTokens]:
@@ -136,9 +148,15 @@ def paired_dev(dev: Mapping[str, Sequence[LabelledTokens]], normal: int, seed: i
     return pairs
 
 
-def save(folder: Path, parts: tuple[FusionConfig, Any, Any, Any, dict[str, Any]]) -> None:
-    config, network, calibration, regions, report = parts
-    save_artifact(folder, config=config, network=network, calibration=calibration, regions=regions, report=report)
+def save(folder: Path, trained: TrainedFusion) -> None:
+    save_artifact(
+        folder,
+        config=trained.config,
+        network=trained.network,
+        calibration=trained.calibration,
+        regions=trained.regions,
+        report=trained.report,
+    )
 
 
 def token_maker(knowledge: KnowledgeBase, encoders: Sequence[Encoding]) -> TokenMaker:
