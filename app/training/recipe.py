@@ -163,6 +163,7 @@ def token_maker(knowledge: KnowledgeBase, encoders: Sequence[Encoding]) -> Token
     return TokenMaker(
         encoders=encoders,
         extract_findings=knowledge.extract_findings,
+        extract_patient=knowledge.extract_patient,
         codec=EvidenceCodec(tuple(knowledge.findings)),
         condition_index={name: number for number, name in enumerate(knowledge.conditions)},
     )

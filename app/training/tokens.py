@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from app.fusion.tokens import EvidenceCodec, EvidenceToken
 from app.media.audio import decode_audio
 from app.media.image import decode_image
 from app.media.limits import MediaLimits
+from app.services.pipeline import merge_patients
 from app.training.samples import Sample
 
 
@@ -35,7 +36,6 @@ class LabelledTokens:
     triage: int
     triage_weight: float
     language: str = "en"
-    patient: Patient = field(default_factory=Patient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class TokenMaker:
 
     encoders: Sequence[Encoding]
     extract_findings: Callable[[str], tuple[Finding, ...]]
+    extract_patient: Callable[[str], Patient]
     codec: EvidenceCodec
     condition_index: dict[str, int]
 
@@ -56,8 +57,11 @@ class TokenMaker:
 
     def label(self, sample: Sample, case: Case) -> LabelledTokens:
         embeddings = tuple(embedding for encoder in self.encoders for embedding in encoder.encode(case))
-        findings = self.extract_findings(case.text) if case.text else ()
-        evidence = Evidence(embeddings=embeddings, findings=findings, patient=sample.patient)
+        findings, patient = (), sample.patient
+        if case.text:
+            findings = self.extract_findings(case.text)
+            patient = merge_patients(patient, self.extract_patient(case.text))
+        evidence = Evidence(embeddings=embeddings, findings=findings, patient=patient)
         return LabelledTokens(
             group=sample.group,
             tokens=tuple(self.codec.tokens(evidence)),
@@ -65,7 +69,6 @@ class TokenMaker:
             triage=sample.triage or 0,
             triage_weight=sample.triage_weight,
             language=sample.language,
-            patient=sample.patient,
         )
 
 
