@@ -1,0 +1,167 @@
+"""Reading a safetensors checkpoint folder a slice at a time.
+
+Only headers are read when a checkpoint is opened. A read maps its shard, copies the rows that were asked for and drops
+the mapping, so that the resident memory is one slice whatever the checkpoint's size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from app.domain import FloatArray
+from app.errors import ArtifactError
+
+INDEX_NAME = "model.safetensors.index.json"
+SINGLE_NAME = "model.safetensors"
+READABLE_DTYPES = frozenset({"F32", "F16", "BF16"})
+SLICE_WEIGHTS = 1 << 21
+"""Weights that one slice holds at most: 8 MiB in float32. Row counts follow from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Where a tensor lies and what it is; dtype as safetensors names it."""
+
+    shard: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Checkpoint:
+    """A folder with config.json and one or many safetensors files."""
+
+    def __init__(
+        self, folder: Path, config: Mapping[str, Any], shards: Mapping[str, str], on_read: Callable[[int], None]
+    ) -> None:
+        """`shards`: tensor name -> file name. Use `open`."""
+        self.folder = folder
+        self.config = config
+        self._on_read = on_read
+        self._shards = shards
+        self._tensors: dict[str, TensorInfo] = {}
+
+    @classmethod
+    def open(cls, folder: Path, on_read: Callable[[int], None]) -> Checkpoint:
+        """Read config.json and the tensor index; `on_read` hears the number of weights of every slice read later.
+
+        ArtifactError where either file is missing or damaged.
+        """
+        config = read_json(folder / "config.json")
+        if (folder / INDEX_NAME).is_file():
+            shards = read_json(folder / INDEX_NAME).get("weight_map")
+            if not isinstance(shards, dict) or not all(_is_plain_name(name) for name in shards.values()):
+                raise invalid(folder, f"{INDEX_NAME} has no usable weight_map")
+        elif (folder / SINGLE_NAME).is_file():
+            shards = dict.fromkeys(_header(folder, SINGLE_NAME), SINGLE_NAME)
+        else:
+            raise invalid(folder, f"neither {SINGLE_NAME} nor {INDEX_NAME} is here (only safetensors are read)")
+        return cls(folder, config, shards, on_read)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._shards
+
+    def require(self, expected: Mapping[str, tuple[int, ...]]) -> None:
+        """Check that every named tensor is there with that shape and a readable dtype. ArtifactError names the first not.
+
+        Opens each shard that holds one of them once, so a missing or truncated file is found before any work is done.
+        """
+        missing = [name for name in expected if name not in self._shards]
+        if missing:
+            raise invalid(self.folder, f"tensor {missing[0]} is missing ({len(missing)} in all)")
+        for shard in sorted({self._shards[name] for name in expected}):
+            header = _header(self.folder, shard)
+            wanted = {name for name in expected if self._shards[name] == shard}
+            if wanted - header.keys():
+                raise invalid(self.folder, f"{shard} lacks tensor {min(wanted - header.keys())}")
+            self._tensors.update({name: header[name] for name in wanted})
+        for name, shape in expected.items():
+            info = self._tensors[name]
+            if info.shape != shape:
+                raise invalid(self.folder, f"{name} has shape {list(info.shape)}, config.json says {list(shape)}")
+            if info.dtype not in READABLE_DTYPES:
+                raise invalid(self.folder, f"{name} has dtype {info.dtype}, only F32, F16 and BF16 are read")
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """(rows, width) of a required tensor, its trailing dimensions flattened; a vector is (n, 1)."""
+        rows, *rest = self._tensors[name].shape
+        return rows, math.prod(rest)
+
+    def rows(self, name: str, start: int, stop: int) -> FloatArray:
+        """Rows [start, stop) of a required tensor as (stop - start, width). ArtifactError on NaN or infinity."""
+        import torch
+
+        info = self._tensors[name]
+        try:
+            with safe_open(self.folder / info.shard, framework="pt") as shard:
+                part = shard.get_slice(name)[start:stop].to(torch.float32).numpy().copy()
+        except (SafetensorError, OSError) as error:
+            raise invalid(self.folder, f"{info.shard} cannot be read: {error}") from error
+        values: FloatArray = part.reshape(stop - start, -1)
+        if not np.isfinite(values).all():
+            raise invalid(self.folder, f"{name} holds NaN or infinite values")
+        self._on_read(values.size)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Tensors stacked along their rows, read as one (rows, width) matrix; the weight of one linear layer."""
+
+    checkpoint: Checkpoint
+    names: Sequence[str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        shapes = [self.checkpoint.shape(name) for name in self.names]
+        return sum(rows for rows, _ in shapes), shapes[0][1]
+
+    def slices(self) -> Iterator[FloatArray]:
+        """Consecutive row slices, each of at most SLICE_WEIGHTS weights (or one row)."""
+        for name in self.names:
+            rows, width = self.checkpoint.shape(name)
+            step = max(1, SLICE_WEIGHTS // width)
+            for start in range(0, rows, step):
+                yield self.checkpoint.rows(name, start, min(start + step, rows))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. ArtifactError where the file is missing, not JSON or not an object."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise invalid(path.parent, f"{path.name} is missing") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise invalid(path.parent, f"{path.name} cannot be read as JSON") from error
+    if not isinstance(value, dict):
+        raise invalid(path.parent, f"{path.name} is not a JSON object")
+    return value
+
+
+def invalid(folder: Path, reason: str) -> ArtifactError:
+    """The error for a checkpoint that must not be converted; `reason` is kept to one line."""
+    return ArtifactError("checkpoint_invalid", reason=" ".join(reason.split()), folder=str(folder))
+
+
+def _is_plain_name(name: object) -> bool:
+    """A shard is a file of the folder itself: no path that leads out of it."""
+    return isinstance(name, str) and name == Path(name).name and name not in {"", ".", ".."}
+
+
+def _header(folder: Path, shard: str) -> dict[str, TensorInfo]:
+    """Names, shapes and dtypes of one file; the library refuses a file shorter than its header says."""
+    if not (folder / shard).is_file():
+        raise invalid(folder, f"shard {shard} is missing")
+    try:
+        with safe_open(folder / shard, framework="pt") as handle:
+            slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 (not a mapping)
+            return {name: TensorInfo(shard, tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+    except (SafetensorError, OSError) as error:
+        raise invalid(folder, f"{shard} cannot be read: {error}") from error

@@ -1,0 +1,87 @@
+"""The small files of a model folder: tokenizer, processor settings, token embedding."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.conversion.checkpoint import Checkpoint, Matrix, invalid, read_json
+from app.errors import ArtifactError
+
+TOKENIZER_NAME = "tokenizer.json"
+EMBEDDING_NAME = "token_embedding.npy"
+COPIED_NAMES = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+    "chat_template.jinja",
+)
+
+
+def copy_settings(checkpoint: Path, output: Path) -> None:
+    """Copy the settings that are there; ArtifactError for one that is not JSON."""
+    for name in COPIED_NAMES:
+        source = checkpoint / name
+        if source.is_file():
+            if source.suffix == ".json":
+                read_json(source)
+            shutil.copyfile(source, output / name)
+
+
+def load_tokenizer(checkpoint: Path) -> Any:
+    """The checkpoint's fast tokenizer, built from its older files where it has no tokenizer.json.
+
+    ArtifactError where there is none. Reads local files only.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    try:
+        if (checkpoint / TOKENIZER_NAME).is_file() and not (checkpoint / "tokenizer_config.json").is_file():
+            return PreTrainedTokenizerFast(tokenizer_file=str(checkpoint / TOKENIZER_NAME))
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, use_fast=True, local_files_only=True)
+    except Exception as error:  # noqa: BLE001 (transformers and tokenizers raise bare Exception for a damaged file)
+        raise invalid(checkpoint, f"the tokenizer cannot be read: {error}") from error
+    if not tokenizer.is_fast:
+        raise invalid(checkpoint, "the tokenizer has no fast form")
+    return tokenizer
+
+
+def write_tokenizer(tokenizer: Any, output: Path) -> None:
+    """tokenizer.json with every added token, no truncation and no padding."""
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.save(str(output / TOKENIZER_NAME))
+
+
+def leading_token(tokenizer: Any, checkpoint: Path) -> int | None:
+    """The token that the tokenizer puts before every text, if it does. ArtifactError for anything but one or none."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    ids = tokenizer("a")["input_ids"]
+    added = len(ids) - len(plain)
+    if added not in {0, 1} or ids[added:] != plain:
+        raise invalid(checkpoint, "the tokenizer adds more than one leading token to a text")
+    return int(ids[0]) if added else None
+
+
+def write_embedding(checkpoint: Checkpoint, name: str, path: Path, dtype: type[np.float16] | type[np.float32]) -> None:
+    """Stream (vocab, hidden) into a .npy. ArtifactError where a value does not fit into float16."""
+    matrix = Matrix(checkpoint, [name])
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": matrix.shape}
+    with path.open("wb") as handle:
+        np.lib.format.write_array_header_1_0(handle, header)
+        for part in matrix.slices():
+            if np.abs(part).max() > np.finfo(dtype).max:
+                raise ArtifactError("checkpoint_invalid", reason=f"{name} does not fit into float16")
+            handle.write(part.astype(dtype).data)
+        handle.flush()
+        os.fsync(handle.fileno())
