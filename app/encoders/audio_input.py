@@ -15,6 +15,7 @@ import numpy.typing as npt
 from app.domain import FloatArray
 from app.encoders.manifest import AudioSpec
 from app.encoders.tmrope import audio_token_count
+from app.errors import InvalidInputError
 
 LOG_FLOOR = 1e-10
 DYNAMIC_RANGE = 8.0
@@ -27,8 +28,10 @@ MASKED = np.float32(-1e9)
 def log_mel(samples: FloatArray, spec: AudioSpec) -> FloatArray:
     """(num_mel_bins, ceil(n / hop_length)) of mono samples (n,) at `spec.sampling_rate`.
 
-    A clip too short for one token is continued with silence.
+    A clip too short for one token is continued with silence. InvalidInputError for NaN or infinite samples.
     """
+    if not np.isfinite(samples).all():
+        raise InvalidInputError("audio_not_finite")
     hop, half = spec.hop_length, spec.n_fft // 2
     clip = np.pad(samples, (0, max(0, MIN_FRAMES * hop - len(samples), half + 1 - len(samples))))
     kept = -(-len(clip) // hop)

@@ -6,17 +6,16 @@ rename, are never changed, and a damaged or vanished one is a miss. A folder tha
 caching and a counter that says so, never a failed request.
 
     <folder>/secret
-    <folder>/entries/ab/ab12...   magic, SHA-256 of the payload, payload (float32, little endian)
+    <folder>/entries/ab/ab12...
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import logging
 import os
-import secrets
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,12 +26,18 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain import FloatArray
+from app.encoders.cache_files import (
+    HEADER_BYTES,
+    decode_entry,
+    encode_entry,
+    scan_entries,
+    shared_secret,
+    whole_blocks,
+    write_entry,
+)
 
 logger = logging.getLogger(__name__)
 
-MAGIC = b"MMEMB1\n\0"
-BLOCK_BYTES = 4096
-"""What the smallest file takes on disk; entries are counted in whole blocks."""
 HIGH_WATER, LOW_WATER, RESCAN = 0.9, 0.8, 0.05
 """Shares of `max_bytes`: evict above, evict down to, and look at the folder again after writing this much."""
 Content = Sequence[bytes | npt.NDArray[Any]]
@@ -88,7 +93,7 @@ class DiskCache:
         self._secret: bytes | None = None
         try:
             self._entries.mkdir(parents=True, exist_ok=True)
-            self._secret = _shared_secret(folder / "secret")
+            self._secret = shared_secret(folder / "secret")
         except OSError as error:
             self._write_failed(error)
 
@@ -111,26 +116,25 @@ class DiskCache:
             return None
         path = self._path(key)
         try:
-            data = path.read_bytes()
-            os.utime(path)
+            vector = decode_entry(path.read_bytes())
         except OSError:
             self._count(misses=1)
             return None
-        vector = _decode(data)
-        if vector is None:
-            path.unlink(missing_ok=True)
-            self._count(misses=1, damaged=1)
-            return None
-        self._count(hits=1)
+        with contextlib.suppress(OSError):  # a folder that can only be read still answers
+            if vector is None:
+                path.unlink()
+            else:
+                os.utime(path)  # what was used last is evicted last
+        self._count(hits=vector is not None, misses=vector is None, damaged=vector is None)
         return vector
 
     def put(self, key: str, vector: FloatArray) -> None:
-        size = _blocks(len(MAGIC) + 32 + vector.nbytes)
+        size = whole_blocks(HEADER_BYTES + vector.nbytes)
         if not key or size > self._max_bytes * (1 - HIGH_WATER):
             return
         try:
             self._make_room(size)
-            _write(self._path(key), _encode(vector))
+            write_entry(self._path(key), encode_entry(vector))
         except OSError as error:
             self._write_failed(error)
 
@@ -145,7 +149,7 @@ class DiskCache:
 
     def _evict(self, size: int) -> None:
         """Remove the least recently used entries once the folder is above the high-water mark."""
-        entries = sorted(_scan(self._entries))
+        entries = sorted(scan_entries(self._entries))
         total = sum(blocks for _, blocks, _ in entries) + size
         if total <= self._max_bytes * HIGH_WATER:
             return
@@ -177,68 +181,3 @@ class DiskCache:
         self._count(write_failures=1)
         if self._stats.write_failures == 1:
             logger.warning("embedding_cache_not_writable errno=%s", error.errno)
-
-
-# --------------------------------------------------------------------------- files
-def _encode(vector: FloatArray) -> bytes:
-    payload = np.ascontiguousarray(vector, dtype="<f4").tobytes()
-    return MAGIC + hashlib.sha256(payload).digest() + payload
-
-
-def _decode(data: bytes) -> FloatArray | None:
-    """None for anything that `_encode` did not write."""
-    header = len(MAGIC) + 32
-    payload = data[header:]
-    intact = data[: len(MAGIC)] == MAGIC and hashlib.sha256(payload).digest() == data[len(MAGIC) : header]
-    return np.frombuffer(payload, "<f4").astype(np.float32) if intact and payload and len(payload) % 4 == 0 else None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all. No fsync: a torn entry fails its checksum and costs one encoding."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _scan(entries: Path) -> list[tuple[float, int, str]]:
-    """(last use, bytes on disk, path) of every entry, left-over temporary files included."""
-    found = []
-    for folder in entries.iterdir():
-        with os.scandir(folder) as listing:
-            for entry in listing:
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:  # another process evicted it
-                    continue
-                found.append((status.st_mtime, _blocks(status.st_size), entry.path))
-    return found
-
-
-def _blocks(size: int) -> int:
-    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
-
-
-def _shared_secret(path: Path) -> bytes:
-    """The folder's secret; the first process to link its own proposal decides it."""
-    proposal = path.with_name(f".secret-{secrets.token_hex(8)}")
-    if not path.exists():
-        descriptor = os.open(proposal, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(secrets.token_bytes(32))
-            os.link(proposal, path)
-        except FileExistsError:
-            pass
-        finally:
-            proposal.unlink(missing_ok=True)
-    secret = path.read_bytes()
-    if len(secret) != 32:
-        raise OSError(f"not a cache secret: {path}")
-    return secret

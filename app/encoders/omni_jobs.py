@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from app.encoders.manifest import AudioSpec, OmniTokens, VisionSpec
 from app.encoders.pooled import Job
 from app.encoders.sequence import Segment, SegmentBuilder, SequenceLayout, Video, join, text_segment
 from app.encoders.vision_input import image_patches, video_patches
+from app.errors import InvalidInputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,10 @@ class JobBuilder:
         ]
 
     def _patches(self, video: CaseVideo) -> Video:
+        if not len(video.frames):
+            raise InvalidInputError("video_empty")
+        if not (math.isfinite(video.fps) and video.fps > 0):
+            raise InvalidInputError("video_frame_rate")
         patches = video_patches(video.frames, self._vision, self._max_video_pixels)
         return Video(patches, self._vision.temporal_patch_size / video.fps)
 

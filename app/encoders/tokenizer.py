@@ -26,7 +26,8 @@ class PromptTokenizer:
 
     plain: Tokenizer
     prefix: tuple[int, ...]
-    """Beginning-of-sequence token, if the checkpoint has one, and the prompt prefix."""
+    """Beginning-of-sequence token, if the checkpoint has one, and the prompt prefix. Encoded on its own, so a prefix
+    should end where a token ends: with a newline or a special token, not with a space."""
     suffix: tuple[int, ...]
 
     @classmethod

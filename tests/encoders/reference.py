@@ -12,7 +12,7 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
     Qwen2_5OmniPreTrainedModelForConditionalGeneration as RopeIndex,
 )
 
-from app.encoders.manifest import AudioSpec, OmniTokens, VisionSpec
+from app.encoders.manifest import AudioSpec, DecoderSpec, Manifest, OmniTokens, VisionSpec
 
 VISION = VisionSpec(
     patch_size=14,
@@ -98,3 +98,35 @@ def interleaved_placeholders(grid: tuple[int, int, int], seconds_per_grid: float
         TOKENS.seconds_per_chunk,
     )
     return text.replace("><", ">|<").split("|")
+
+
+def manifest(**overrides: Any) -> Manifest:
+    """A manifest of an omni folder without files; for what reads only its numbers."""
+    decoder = DecoderSpec(
+        hidden_size=128,
+        intermediate_size=256,
+        layers=3,
+        cut_layer=2,
+        heads=4,
+        kv_heads=2,
+        head_dim=32,
+        vocab_size=640,
+        rms_norm_eps=1e-6,
+        rope_theta=1e6,
+        rope_inv_freq=tuple((1.0 / 1e6 ** (np.arange(0, 32, 2) / 32)).tolist()),
+        mrope_section=(4, 6, 6),
+        max_position=32768,
+    )
+    fields = {
+        "architecture": "Qwen2_5OmniThinkerForConditionalGeneration",
+        "quantization": "none",
+        "decoder": decoder,
+        "vision": VISION,
+        "audio": AUDIO,
+        "tokens": TOKENS,
+        "source": "test",
+        "source_revision": "0",
+        "tool_versions": {},
+        "files": {},
+    }
+    return Manifest(**{**fields, **overrides})

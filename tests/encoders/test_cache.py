@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.encoders.cache import BLOCK_BYTES, DiskCache, NoCache
+from app.encoders.cache import DiskCache, NoCache
+from app.encoders.cache_files import BLOCK_BYTES
 
 LARGE = 64 * 1024 * 1024
 
@@ -142,6 +143,23 @@ def test_a_folder_that_cannot_be_used_means_no_caching(tmp_path, broken):
     cache.put(key, _vector(0))
     assert cache.get(key) is None
     assert cache.stats.write_failures == 1
+
+
+def test_a_folder_that_can_only_be_read_still_answers(tmp_path, monkeypatch):
+    cache = DiskCache(tmp_path, LARGE)
+    good, bad = cache.key([b"good"]), cache.key([b"bad"])
+    for key in (good, bad):
+        cache.put(key, _vector(0))
+    (tmp_path / "entries" / bad[:2] / bad).write_bytes(b"damaged")
+
+    def read_only(*args, **settings):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    monkeypatch.setattr(os, "utime", read_only)
+    assert np.array_equal(cache.get(good), _vector(0))
+    assert cache.get(bad) is None
+    assert (cache.stats.hits, cache.stats.misses, cache.stats.damaged) == (1, 1, 1)
 
 
 def test_no_cache_keeps_nothing():
