@@ -1,6 +1,8 @@
 """The exception tree. Knows no HTTP: `api/problems.py` maps each class to one status.
 
 AppError
+├── MalformedRequestError       the bytes are not the JSON or multipart that they claim to be
+├── SlowRequestError            the body did not arrive in time
 ├── InvalidInputError           the request is well formed but cannot be used
 ├── PayloadTooLargeError        over a stated limit of bytes, pixels, seconds, frames or characters
 ├── UnsupportedMediaError       a media type that is not read here
@@ -30,6 +32,14 @@ class AppError(Exception):
     def __str__(self) -> str:
         detail = ", ".join(f"{key}={value}" for key, value in self.params.items())
         return f"{self.code} ({detail})" if detail else self.code
+
+
+class MalformedRequestError(AppError):
+    """The bytes are not the JSON or multipart that they claim to be."""
+
+
+class SlowRequestError(AppError):
+    """The body did not arrive in time."""
 
 
 class InvalidInputError(AppError):

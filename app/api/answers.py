@@ -1,0 +1,162 @@
+"""Wire types of the answers, and how they are made from domain types."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.messages.catalogue import notice_text, warning_text
+from app.api.schemas import StorageHealth
+from app.domain import Analysis, AnalysisStatus, Language, RiskLevel
+from app.services.feedback import FeedbackReceipt
+from app.services.host import LoadState
+
+DISCLAIMER: dict[Language, str] = {
+    "en": "Decision support only, not a diagnosis. A clinician must judge every case. In an emergency call the "
+    "emergency services.",
+    "ko": "이 결과는 의사결정 지원용이며 진단이 아닙니다. 모든 사례는 의료진이 판단해야 합니다. "
+    "응급 상황에서는 119에 연락하십시오.",
+}
+
+
+class AnswerModel(BaseModel):
+    """Frozen, closed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RiskAnswer(AnswerModel):
+    score: float = Field(ge=0, le=1)
+    level: RiskLevel
+    confidence: float = Field(ge=0, le=1, description="Calibrated probability of the first condition")
+    triage: int = Field(ge=1, le=5, description="KTAS level, 1 is the most urgent")
+
+
+class CandidateAnswer(AnswerModel):
+    condition_id: str
+    icd10: str
+    name: str
+    probability: float = Field(ge=0, le=1)
+
+
+class FindingAnswer(AnswerModel):
+    name: str
+    present: bool = Field(description="false: the text denies it")
+    quote: str = Field(description="The words that say so")
+
+
+class WarningAnswer(AnswerModel):
+    code: str
+    detail: str
+
+
+class Metadata(AnswerModel):
+    categories: list[str] = Field(description="Medical specialties, the likeliest first")
+    modalities: list[str] = Field(description="Of text, image, audio, video, vitals: what was given")
+    attribution: dict[str, float] = Field(description="Source -> its share of the support for the first condition")
+    profile: str
+    models: dict[str, str] = Field(description="What answered: part -> version")
+    language: Language
+    timings_ms: dict[str, float]
+    warnings: list[WarningAnswer]
+    red_flags: list[str] = Field(description="Dangerous signs that set a floor under the risk")
+    coverage: float = Field(description="How often the first `set_size` conditions hold the right one")
+    set_size: int
+
+
+class AnalyzeAnswer(AnswerModel):
+    """The answer to one case."""
+
+    analysis_id: str
+    status: AnalysisStatus
+    diagnosis: str = Field(description="In the caller's language; says so where the evidence carries none")
+    risk: RiskAnswer
+    recommendations: list[str]
+    differential: list[CandidateAnswer] = Field(description="Most probable first")
+    findings: list[FindingAnswer]
+    metadata: Metadata
+    disclaimer: str
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> Self:
+        risk = analysis.risk
+        return cls(
+            analysis_id=analysis.analysis_id,
+            status=analysis.status,
+            diagnosis=analysis.diagnosis,
+            risk=RiskAnswer(score=risk.score, level=risk.level, confidence=risk.confidence, triage=risk.triage),
+            recommendations=list(analysis.recommendations),
+            differential=[
+                CandidateAnswer(
+                    condition_id=item.condition_id, icd10=item.icd10, name=item.name, probability=item.probability
+                )
+                for item in analysis.differential
+            ],
+            findings=[
+                FindingAnswer(name=item.name, present=item.present, quote=item.quote) for item in analysis.findings
+            ],
+            metadata=_metadata(analysis),
+            disclaimer=DISCLAIMER[analysis.language],
+        )
+
+
+def _metadata(analysis: Analysis) -> Metadata:
+    return Metadata(
+        categories=list(analysis.categories),
+        modalities=list(analysis.modalities),
+        attribution=analysis.attribution,
+        profile=analysis.profile,
+        models=analysis.models,
+        language=analysis.language,
+        timings_ms=analysis.timings_ms,
+        warnings=[WarningAnswer(code=code, detail=warning_text(code, analysis.language)) for code in analysis.warnings],
+        red_flags=list(analysis.red_flags),
+        coverage=analysis.coverage,
+        set_size=analysis.set_size,
+    )
+
+
+class FeedbackAnswer(AnswerModel):
+    feedback_id: str
+    message: str
+
+
+def feedback_message(receipt: FeedbackReceipt, language: Language) -> str:
+    """What became of the feedback, in sentences."""
+    sentences = ["feedback_replayed" if receipt.stored.replayed else "feedback_stored"]
+    if receipt.correction_unknown:
+        sentences.append("correction_unknown")
+    if receipt.text_dropped:
+        sentences.append("query_not_kept")
+    return " ".join(notice_text(code, language) for code in sentences)
+
+
+class RootAnswer(AnswerModel):
+    name: str
+    version: str
+    docs: str
+    health: str
+
+
+class AliveAnswer(AnswerModel):
+    status: Literal["alive"]
+
+
+class LoadAnswer(AnswerModel):
+    """How far the models are."""
+
+    status: LoadState
+    step: str | None = Field(description="Under way, or where it failed")
+    done: int
+    total: int
+    seconds: float
+    reason: str | None = Field(description="The error code of a failed load")
+
+
+class HealthAnswer(AnswerModel):
+    status: LoadState
+    version: str
+    load: LoadAnswer
+    storage: StorageHealth
+    queue_depth: int

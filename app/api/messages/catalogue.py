@@ -1,0 +1,41 @@
+"""Looks a message up by code and language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from app.api.messages.problems import PROBLEMS, TITLES
+from app.api.messages.text import Message
+from app.api.messages.validation import VALIDATION
+from app.api.messages.warnings import NOTICES, WARNINGS
+from app.domain import Language
+
+Params = Mapping[str, str | int | float]
+
+
+def problem_title(status: int, language: Language) -> str:
+    """What kind of failure a status is; the HTTP phrase for one that this service never chooses itself."""
+    message = TITLES.get(status)
+    return HTTPStatus(status).phrase if message is None else message.in_language(language)
+
+
+def problem_detail(code: str, language: Language, params: Params) -> str:
+    """KeyError for an unknown code: a test proves that there is none."""
+    return _fill(PROBLEMS[code], language, params)
+
+
+def validation_detail(code: str, language: Language, params: Params) -> str:
+    return _fill(VALIDATION[code], language, params)
+
+
+def warning_text(code: str, language: Language) -> str:
+    return WARNINGS[code].in_language(language)
+
+
+def notice_text(code: str, language: Language) -> str:
+    return NOTICES[code].in_language(language)
+
+
+def _fill(message: Message, language: Language, params: Params) -> str:
+    return message.in_language(language).format(**params)

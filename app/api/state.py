@@ -1,0 +1,57 @@
+"""What the lifespan leaves for the routes, typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, TypedDict, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from app.api.auth import KeyRing
+from app.api.body import BodyBudget, BodyLimits
+from app.api.case_reader import InputLimits
+from app.api.metrics import Metrics
+from app.services.analysis import AnalysisService
+from app.services.feedback import FeedbackService
+from app.services.host import ComponentHost
+from app.services.inference import InferenceQueue
+from app.services.pools import WorkerPool
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """One per application run."""
+
+    host: ComponentHost
+    queue: InferenceQueue
+    readers: WorkerPool
+    storage: WorkerPool
+    analysis: AnalysisService
+    feedback: FeedbackService
+    metrics: Metrics
+    keys: KeyRing
+    body_limits: BodyLimits
+    body_budget: BodyBudget
+    input_limits: InputLimits
+
+
+class LifespanState(TypedDict):
+    """`request.state`."""
+
+    api: ApiState
+
+
+def _state(request: Request) -> ApiState:
+    return cast(ApiState, request.state.api)
+
+
+State = Annotated[ApiState, Depends(_state)]
+
+
+def _caller(request: Request, state: State) -> str | None:
+    return state.keys.caller(request)
+
+
+Caller = Annotated[str | None, Depends(_caller)]
+"""Refuses a request without a valid key, where keys are set; else says who calls."""

@@ -1,0 +1,131 @@
+"""`create_app`: the application and its lifespan, wired from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__
+from app.api.auth import KeyRing
+from app.api.body import BODIES_IN_MEMORY, BodyBudget, BodyLimits
+from app.api.case_reader import InputLimits
+from app.api.metrics import Metrics
+from app.api.middleware import ContextMiddleware, HeadMiddleware
+from app.api.openapi import install_openapi
+from app.api.problems import install_handlers
+from app.api.routes import analyze, feedback, health
+from app.api.routes.docs import install_docs
+from app.api.state import ApiState, LifespanState
+from app.services.analysis import AnalysisPolicy, AnalysisService
+from app.services.feedback import FeedbackService
+from app.services.host import ComponentHost, Components, Progress
+from app.services.inference import InferenceQueue
+from app.services.pools import WorkerPool
+from app.settings import Settings
+from app.wiring import build_components, media_limits
+
+Build = Callable[[Settings, Progress], Components]
+
+_STORAGE_BACKLOG = 64
+_DESCRIPTION = (
+    "A patient case in (text in Korean or English, images, audio, video, vital signs), a ranked and calibrated "
+    "differential, risk and triage out. Decision support only. Every error is an RFC 9457 problem with a stable "
+    "`code`, worded in the language of the request."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """Every thread that works for a request."""
+
+    queue: InferenceQueue
+    readers: WorkerPool
+    storage: WorkerPool
+
+    def close(self) -> None:
+        self.queue.close()
+        self.readers.close()
+        self.storage.close()
+
+
+def create_app(
+    settings: Settings, *, build: Build = build_components, stopping: threading.Event | None = None
+) -> FastAPI:
+    """`build` makes the components on a background thread; `stopping` is set when no new case may be taken."""
+    metrics = Metrics()
+    app = FastAPI(
+        title="MedModal Fusion",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        middleware=_middleware(settings, metrics),
+        lifespan=partial(_lifespan, settings, metrics, build, stopping or threading.Event()),
+    )
+    install_handlers(app)
+    for router in (health.router, analyze.router, feedback.router):
+        app.include_router(router)
+    install_docs(app)
+    install_openapi(app)
+    return app
+
+
+def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+    """Outermost first."""
+    chain = [Middleware(ContextMiddleware, metrics=metrics), Middleware(HeadMiddleware)]
+    if settings.cors_origins:
+        chain.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
+                expose_headers=["Retry-After", "X-Request-ID", "Idempotency-Replayed"],
+            )
+        )
+    return chain
+
+
+@asynccontextmanager
+async def _lifespan(
+    settings: Settings, metrics: Metrics, build: Build, stopping: threading.Event, _app: FastAPI
+) -> AsyncIterator[LifespanState]:
+    host = ComponentHost(partial(build, settings), stopping)
+    workers = _Workers(
+        queue=InferenceQueue(waiting=settings.queue_size, media_threads=settings.media_threads),
+        readers=WorkerPool("reader", threads=1, backlog=settings.queue_size),
+        storage=WorkerPool("storage", threads=1, backlog=_STORAGE_BACKLOG),
+    )
+    metrics.watch(lambda: workers.queue.depth, lambda: host.status().state == "ready")
+    host.start()
+    try:
+        yield {"api": _api_state(settings, metrics, host, workers)}
+    finally:
+        stopping.set()
+        await asyncio.to_thread(workers.close)
+        await asyncio.to_thread(host.close)
+
+
+def _api_state(settings: Settings, metrics: Metrics, host: ComponentHost, workers: _Workers) -> ApiState:
+    policy = AnalysisPolicy(settings.request_timeout_s, settings.store_text, settings.profile)
+    return ApiState(
+        host=host,
+        queue=workers.queue,
+        readers=workers.readers,
+        storage=workers.storage,
+        analysis=AnalysisService(host, workers.queue, workers.storage, metrics, policy),
+        feedback=FeedbackService(host, workers.storage, metrics, store_text=settings.store_text),
+        metrics=metrics,
+        keys=KeyRing(key.get_secret_value() for key in settings.api_keys),
+        body_limits=BodyLimits(settings.max_body_bytes, settings.body_timeout_s),
+        body_budget=BodyBudget(BODIES_IN_MEMORY * settings.max_body_bytes),
+        input_limits=InputLimits(settings.max_text_chars, media_limits(settings)),
+    )

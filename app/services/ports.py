@@ -1,0 +1,147 @@
+"""What the services need from the parts below them, as protocols: tests and other implementations fit in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from app.domain import (
+    Analysis,
+    AnalysisStatus,
+    Case,
+    CaseRequest,
+    Embedding,
+    Evidence,
+    Feedback,
+    Finding,
+    Language,
+    Patient,
+    Prediction,
+    RedFlag,
+    RiskLevel,
+    StoredFeedback,
+)
+from app.encoders.session import Cancellation
+from app.knowledge.schema import Specialty
+
+
+class CaseEncoder(Protocol):
+    """A case in, one pooled embedding per modality segment out; called from one thread at a time."""
+
+    def encode(self, case: Case, cancellation: Cancellation | None = None) -> tuple[Embedding, ...]:
+        """Empty where the case holds nothing that this encoder reads. DeadlineError once cancelled."""
+        ...
+
+    def truncates(self, text: str) -> bool:
+        """Whether `encode` reads only the beginning of this text."""
+        ...
+
+
+class Predictor(Protocol):
+    """Evidence in, calibrated prediction out."""
+
+    @property
+    def version(self) -> str: ...
+
+    def predict(self, evidence: Evidence) -> Prediction: ...
+
+
+class ConditionEntry(Protocol):
+    """What an answer states of a condition beside its name."""
+
+    @property
+    def icd10(self) -> str: ...
+
+    @property
+    def specialty(self) -> Specialty:
+        """For grouping; `Knowledge.specialty_name` words it."""
+        ...
+
+
+class Knowledge(Protocol):
+    """The conditions, findings and advice that an answer is worded with. Thread-safe: it only reads."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def conditions(self) -> Mapping[str, ConditionEntry]:
+        """By condition id."""
+        ...
+
+    def extract_findings(self, text: str) -> tuple[Finding, ...]: ...
+
+    def extract_patient(self, text: str) -> Patient:
+        """Age, sex and vital signs that the text itself states."""
+        ...
+
+    def red_flags(self, findings: tuple[Finding, ...], patient: Patient, language: Language) -> tuple[RedFlag, ...]:
+        """Named in `language`."""
+        ...
+
+    def match_condition(self, wording: str) -> str | None:
+        """The condition id for an id, an ICD-10 code or a name in either language."""
+        ...
+
+    def recommendations(self, condition_id: str, level: RiskLevel, language: Language) -> tuple[str, ...]: ...
+
+    def name(self, condition_id: str, language: Language) -> str: ...
+
+    def specialty_name(self, specialty: Specialty, language: Language) -> str: ...
+
+    def finding_name(self, finding_id: str, language: Language) -> str: ...
+
+
+class MediaDecoder(Protocol):
+    """File bytes to pixels, samples and frames, within limits that are checked before anything is decoded."""
+
+    def decode(self, request: CaseRequest, language: Language) -> Case: ...
+
+
+class AnalysisStore(Protocol):
+    """Durable analyses. Blocking; called from the storage threads."""
+
+    def add(self, analysis: Analysis, evidence: Evidence, *, text: str | None) -> None:
+        """Durable when it returns. StorageError where nothing could be written.
+
+        `text` is None, and every quote empty, unless the operator keeps texts.
+        """
+        ...
+
+    def ping(self) -> None:
+        """StorageError when the database does not answer."""
+        ...
+
+
+class FeedbackStore(Protocol):
+    """Durable feedback. Blocking; called from the storage threads."""
+
+    def add(
+        self,
+        feedback: Feedback,
+        *,
+        corrected_condition_id: str | None,
+        idempotency_key: str | None,
+        request_digest: str,
+        caller: str | None,
+    ) -> StoredFeedback:
+        """Durable when it returns.
+
+        An `idempotency_key` seen before brings back the earlier row (`replayed=True`) where `request_digest` is the
+        same, ConflictError("idempotency_key_reused") where it is not. NotFoundError("analysis_not_found") for an
+        analysis that is not stored. StorageError where nothing could be written. `caller` names the API key (a digest
+        of it).
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Counts and times, nothing that says who or what. Called from any thread."""
+
+    def stage(self, name: str, seconds: float) -> None: ...
+
+    def analysed(self, status: AnalysisStatus, modalities: tuple[str, ...], language: Language) -> None: ...
+
+    def not_stored(self) -> None: ...
+
+    def feedback_stored(self, *, is_correct: bool, replayed: bool) -> None: ...
