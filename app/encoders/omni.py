@@ -90,7 +90,7 @@ class OmniEncoder:
         return self._backbone.manifest
 
     def encode(self, case: Case, cancellation: Cancellation | None = None) -> tuple[Embedding, ...]:
-        """See `base.Encoder`. Order: text, images, audio, video frames, video sound."""
+        """See `base.Encoder`. Order: text, images, audio, video frames, video sound; joint: the text last."""
         return tuple(self._encode(case, self._pooler, cancellation or Cancellation()))
 
     def _encode(self, case: Case, pooler: Pooler, cancellation: Cancellation) -> Iterator[Embedding]:

@@ -54,7 +54,7 @@ class JobBuilder:
         """Names what changes a vector besides the content and the model."""
 
     def jobs(self, case: Case) -> list[Job]:
-        """In the order text, images, audio, video frames, video sound; empty for a case without content."""
+        """Independent: one per segment (text, images, audio, video frames, video sound); joint: one, or none."""
         if self._layout is SequenceLayout.INDEPENDENT:
             return [self._independent(part) for part in self._parts(case)]
         parts = self._parts(case)

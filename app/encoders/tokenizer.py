@@ -15,7 +15,7 @@ from typing import Any, Self
 from tokenizers import Tokenizer
 
 from app.encoders.manifest import Manifest
-from app.errors import ArtifactError
+from app.errors import ArtifactError, InvalidInputError
 
 TOKENIZER_NAME = "tokenizer.json"
 
@@ -51,8 +51,15 @@ class PromptTokenizer:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the text alone, without surrounding white space; empty where nothing is left."""
+        """Ids of the text alone, without surrounding white space; empty where nothing is left.
+
+        InvalidInputError for half a surrogate pair, which JSON can carry and UTF-8 cannot.
+        """
         stripped = text.strip()
+        try:
+            stripped.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError("text_not_unicode") from error
         return list(self.plain.encode(stripped, add_special_tokens=False).ids) if stripped else []
 
 

@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from app.encoders.tokenizer import PromptTokenizer
-from app.errors import ArtifactError
+from app.errors import ArtifactError, InvalidInputError
 from tests.checkpoints import LLAMA_SPECIAL, OMNI_SPECIAL, write_llama, write_thinker
 from tests.encoders.reference import manifest
 
@@ -53,6 +53,13 @@ def test_the_bos_token_comes_first_and_cannot_be_typed(tmp_path):
     assert [*tokenizer.prefix, *tokenizer.encode("chest pain")] == reference("chest pain")["input_ids"]
     specials = set(reference.convert_tokens_to_ids(list(LLAMA_SPECIAL)))
     assert not specials & set(tokenizer.encode("".join(LLAMA_SPECIAL)))
+
+
+def test_half_a_surrogate_pair_is_an_input_error(omni):
+    tokenizer, _ = omni
+    with pytest.raises(InvalidInputError) as caught:
+        tokenizer.encode("pain \ud83d")
+    assert caught.value.code == "text_not_unicode"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model": 3}', "\x00\xff"])
