@@ -58,8 +58,8 @@ class PromptTokenizer:
         stripped = text.strip()
         try:
             stripped.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidInputError("text_not_unicode") from error
+        except UnicodeEncodeError:
+            raise InvalidInputError("text_not_unicode") from None  # the error holds the text
         return list(self.plain.encode(stripped, add_special_tokens=False).ids) if stripped else []
 
 
