@@ -1,0 +1,147 @@
+"""Korean side of the extraction: forms matched syllable by syllable on text without its spaces.
+
+Spacing in typed Korean is free ("가슴통증", "가슴 통증", "가 슴통증"), nouns carry particles and predicates carry endings. So a form
+is a path of syllables; between its words the text may hold a particle and a few adverbs ("가슴*이 너무* 아파요"), and an
+adverb of negation, which is remembered ("열이 *안* 나요"). Predicates are compiled into all their beginnings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+
+from app.knowledge.conjugation import beginnings, is_syllable
+from app.knowledge.mention import Mention
+from app.knowledge.particles import ADVERBS, CONNECTORS, EXTENDERS, NOUN_TAILS, PARTICLES, PREFIXES
+from app.knowledge.trie import Node
+
+GAP = " "
+"""The edge of the tree that stands for what may come between two words."""
+_MAX_STEPS = 96
+_LONGEST_LINK = 5
+_NEGATIONS = ("안", "못")
+
+
+class CompactText:
+    """The text without spaces. `positions[i]` is where character i stands in the normalised text."""
+
+    def __init__(self, text: str) -> None:
+        self.positions = [index for index, character in enumerate(text) if character not in " \t\r"]
+        self.text = "".join([text[index] for index in self.positions])
+        self.full = text
+
+    def starts_word(self, index: int) -> bool:
+        """True where a space, punctuation or another script stands before character `index`."""
+        if index == 0 or self.positions[index] != self.positions[index - 1] + 1:
+            return True
+        return is_syllable(self.text[index - 1]) != is_syllable(self.text[index])
+
+    def follows_space(self, index: int) -> bool:
+        return index > 0 and self.positions[index] != self.positions[index - 1] + 1
+
+    def word_end(self, index: int) -> int:
+        """Index after the last character of the spaced word that character `index` - 1 belongs to."""
+        end = index
+        while end < len(self.text) and not self.follows_space(end) and is_syllable(self.text[end]):
+            end += 1
+            if end - index > _LONGEST_LINK:
+                break
+        return end
+
+
+def compile_form(form: str) -> Iterator[tuple[tuple[str, ...], int, bool]]:
+    """(path of syllables and GAPs, number of syllables, ends in a predicate) for every conjugation of a plain form."""
+    words = form.split()
+    spelled = [beginnings(word[:-1]) if word.endswith("~") else (word,) for word in words]
+    for choice in product(*spelled):
+        path = tuple(GAP.join(choice))
+        yield path, sum(map(len, choice)), words[-1].endswith("~")
+
+
+_EXTENDERS, _PARTICLES, _ADVERBS = frozenset(EXTENDERS), frozenset(PARTICLES), frozenset(ADVERBS)
+_LONGEST_ADVERB = max(map(len, ADVERBS))
+_CONNECTOR = re.compile(f"(?:{'|'.join(sorted([*CONNECTORS, *PREFIXES], key=len, reverse=True))})$")
+_NOUN_TAIL = re.compile(NOUN_TAILS)
+
+
+class KoreanMatcher:
+    """Finds the forms of a lexicon in text."""
+
+    def __init__(self, forms: Sequence[tuple[str, str]]) -> None:
+        """`forms`: (finding id, plain form)."""
+        self._root = Node()
+        self.collisions: list[tuple[str, str, str]] = []
+        for finding_id, form in forms:
+            for path, weight, open_ended in compile_form(form.lower()):
+                owner = self._root.insert(path, finding_id, weight, open_ended=open_ended)
+                if owner != finding_id:
+                    self.collisions.append((form, owner, finding_id))
+
+    def mentions(self, text: str) -> list[Mention]:
+        compact = CompactText(text)
+        found: list[Mention] = []
+        first = self._root.children
+        for index, character in enumerate(compact.text):
+            node = first.get(character)
+            if node is not None:
+                found.extend(self._longest_from(compact, index, node))
+        return found
+
+    def _longest_from(self, compact: CompactText, index: int, first: Node) -> list[Mention]:
+        shortest = _shortest_weight(compact, index)
+        best: tuple[int, int, str, bool] | None = None
+        stack = [(first, index + 1, False)]
+        steps = 0
+        while stack and steps < _MAX_STEPS:
+            steps += 1
+            node, position, negated = stack.pop()
+            if node.finding_id is not None and node.weight >= shortest and (best is None or node.weight > best[0]):
+                if node.open_ended or node.weight > 2 or _noun_may_end(compact, position):
+                    best = (node.weight, position, node.finding_id, negated)
+            gap = node.children.get(GAP)
+            if gap is not None:
+                stack.extend((gap, end, negated or turned) for end, turned in _link_ends(compact, position))
+            child = node.children.get(compact.text[position]) if position < len(compact.text) else None
+            if child is not None:
+                stack.append((child, position + 1, negated))
+        if best is None:
+            return []
+        weight, end, finding_id, negated = best
+        start_at, end_at = compact.positions[index], compact.positions[end - 1] + 1
+        return [Mention(finding_id, start_at, end_at, weight, "hangul", negated)]
+
+
+def _shortest_weight(compact: CompactText, index: int) -> int:
+    """How many syllables a form needs to count here: fewer at the start of a word than in the middle of one."""
+    if compact.starts_word(index):
+        return 1
+    before = compact.text[max(0, index - _LONGEST_LINK) : index]
+    return 3 if _CONNECTOR.search(before) else 4
+
+
+def _noun_may_end(compact: CompactText, end: int) -> bool:
+    """A noun of one or two syllables counts only where the word ends, or goes on as nouns do: 열이, but not 열쇠."""
+    if end == len(compact.text) or compact.follows_space(end) or not is_syllable(compact.text[end]):
+        return True
+    return _NOUN_TAIL.match(compact.text, end) is not None
+
+
+def _link_ends(compact: CompactText, position: int) -> set[tuple[int, bool]]:
+    """Where the next word of a form may start, and whether an adverb of negation was passed on the way there."""
+    text = compact.text
+    after_nouns = {position}
+    for words in (_EXTENDERS, _PARTICLES):
+        after_nouns |= _after(text, after_nouns, words, _LONGEST_LINK)
+    ends = set(after_nouns)
+    frontier = after_nouns
+    for _ in range(2):
+        frontier = _after(text, frontier, _ADVERBS, _LONGEST_ADVERB)
+        ends |= frontier
+    negated = {end + 1 for end in ends if text.startswith(_NEGATIONS, end) and (end > position or compact.follows_space(end))}
+    return {(end, False) for end in ends} | {(end, True) for end in negated}
+
+
+def _after(text: str, starts: Iterable[int], words: frozenset[str], longest: int) -> set[int]:
+    """The ends of every one of `words` that begins at one of `starts`."""
+    return {start + size for start in starts for size in range(1, longest + 1) if text[start : start + size] in words}

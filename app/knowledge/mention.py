@@ -1,0 +1,31 @@
+"""A place in a text where the lexicon recognises a finding, before anything is said about its polarity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Span [start, end) in the normalised text. `inner_negation`: a negator stands inside ("chest does not hurt")."""
+
+    finding_id: str
+    start: int
+    end: int
+    weight: int
+    script: Literal["latin", "hangul"]
+    inner_negation: bool = False
+
+
+def keep_longest(mentions: Iterable[Mention]) -> list[Mention]:
+    """Without the mentions that lie inside a longer one; in text order. O(n log n)."""
+    ordered = sorted(mentions, key=lambda mention: (mention.start, -mention.end, -mention.weight))
+    kept: list[Mention] = []
+    reach = -1
+    for mention in ordered:
+        if mention.end > reach:
+            kept.append(mention)
+            reach = mention.end
+    return kept

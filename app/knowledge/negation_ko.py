@@ -1,0 +1,50 @@
+"""Korean negation: it comes after what it denies ("가슴 통증은 없고"), so the text behind a mention is read.
+
+Tails are matched on normalised text that keeps its spaces. Every repetition in the patterns is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.knowledge.particles import NEGATION_ADVERBS, TAIL_NOUNS, TAIL_PARTICLES, UNCEASING
+
+_ADVERBS = "(?:(?:" + "|".join(NEGATION_ADVERBS) + r")\s?){0,2}"
+_NOUNS = "(?:" + "|".join(TAIL_NOUNS) + ")"
+_PARTICLES = "(?:" + "|".join(TAIL_PARTICLES) + ")"
+_ABSENT = r"없(?!어지지|지\s?않|진\s?않|지는\s?않|는\s?(?:건|것은|게|것이)\s?아니|애)"
+_NOT_BEING = r"(?:아니(?!라\s?도)|아닙|아닌|아녜|아녀|아님|안\s?(?:하|해|했|함|합|한|나(?!아)|났|난|날|납|생|느|있|아프|아파|아픈|아픕|보|걸|먹|마|피))"
+_REFUSED = r"(?:부인|음성|무(?=[\s,.)\]]|$)|(?:[:=]\s?)(?:없|무|no\b|none|neg|음성|아니)|(?:no|none|neg|negative|denied|denies)\b)"
+_CEASED = r"(?:사라졌|사라진|사라지고|없어졌|없어진|없어지고)"
+_UNCEASING = "(?:" + "|".join(UNCEASING) + ")"
+_NOT_DOING = (
+    r"(?:여|어|아|려|해|이)?\s?(?!" + _UNCEASING + r")[가-힣]{0,4}?(?:지|진|질)(?:는|도|를|가)?\s?(?:" + r"|".join(NEGATION_ADVERBS) + r")?\s?(?:않|못|안\s?[하해했])"
+)
+_ENDING = r"(?:는|은|던|을|ㄴ|이|기|기는|긴|거나|고|한)?"
+_DENIED = f"(?:{_ABSENT}|{_NOT_BEING}|{_REFUSED}|{_CEASED}|{_NOT_DOING})"
+_TAIL = re.compile(rf"{_ENDING}\s{{0,2}}(?:{_NOUNS}\s?){{0,3}}{_PARTICLES}?\s{{0,2}}{_ADVERBS}{_DENIED}")
+_LINK = re.compile(
+    r"\s{0,2}(?:(?:이나|나|과|와|이랑|랑|도|및|또는|혹은|거나|하거나|이거나|증상|통증|증세|그리고|든지|이든|든|[,·/、+&ㆍ]|or|and|nor)\s{0,2}){0,4}"
+)
+_MARKS = re.compile(r"\s{0,2}\(\s?([-+±](?:\s?/\s?[-+±]){0,7})\s?\)")
+_LONGEST_LINK = 14
+
+
+def denied_after(text: str, end: int) -> bool:
+    """Whether the text from `end` on denies the mention that ends there."""
+    return _TAIL.match(text, end) is not None
+
+
+def linked(text: str, end: int, start: int) -> bool:
+    """Whether only list connectors stand between a mention that ends at `end` and the next, at `start`."""
+    if not 0 <= start - end <= _LONGEST_LINK:
+        return False
+    return _LINK.fullmatch(text, end, start) is not None
+
+
+def marks_after(text: str, end: int) -> tuple[bool, ...]:
+    """The signs of a charted list that ends at `end`, e.g. "(-/+)" -> (False, True); () where there are none."""
+    match = _MARKS.match(text, end)
+    if match is None:
+        return ()
+    return tuple(sign.strip() != "-" for sign in match.group(1).split("/"))
