@@ -1,0 +1,13 @@
+"""Bytes from a caller -> arrays: RGB pixels, 16 kHz mono samples, sampled video frames. Nothing is opened or fetched.
+
+Every function here is pure, holds stated limits before it decodes, and raises only `InvalidInputError`,
+`PayloadTooLargeError` or `UnsupportedMediaError` (stable codes, no content of the file in them).
+"""
+
+from app.media.audio import decode_audio
+from app.media.image import decode_image
+from app.media.inline import decode_inline
+from app.media.limits import MediaLimits
+from app.media.video import decode_video
+
+__all__ = ["MediaLimits", "decode_audio", "decode_image", "decode_inline", "decode_video"]

@@ -1,0 +1,132 @@
+"""Opens a container in memory with FFmpeg, one named demuxer and a list of decoders: no probing, no second file."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import av
+from av.container import InputContainer
+
+from app.media.quicktime import check_boxes
+from app.media.subject import Subject, WorkLimitError
+
+AUDIO_CODECS = frozenset(
+    {
+        *("aac", "alac", "flac", "mp3", "mp3float", "opus", "libopus", "vorbis", "adpcm_ms", "adpcm_ima_wav"),
+        *("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_alaw", "pcm_mulaw"),
+        *("pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be", "adpcm_ima_qt"),
+    }
+)
+VIDEO_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "mjpeg"})
+_DEMUXER = {"wav": "wav", "flac": "flac", "mp3": "mp3", "ogg": "ogg", "mov": "mov", "webm": "matroska"}
+_MAX_STREAMS = 32
+_READS_PER_BYTE = 64
+_FREE_READS = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in monotonic time after which decoding stops."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        return cls(time.monotonic() + seconds)
+
+    def check(self) -> None:
+        """Raises WorkLimitError when the time is up."""
+        if time.monotonic() > self.at:
+            raise WorkLimitError("time")
+
+
+class _BoundedReader(io.BytesIO):
+    """Bytes for FFmpeg. Bounds the native loops that Python cannot see: each of them reads."""
+
+    def __init__(self, data: bytes, deadline: Deadline) -> None:
+        super().__init__(data)
+        self._deadline = deadline
+        self._left = len(data) * _READS_PER_BYTE + _FREE_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._deadline.check()
+        block = super().read(size)
+        self._left -= len(block)
+        if self._left < 0:
+            raise WorkLimitError("reads")
+        return block
+
+
+def _refuse_reference(_url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
+    raise PermissionError("a container may not refer to another file")
+
+
+@contextmanager
+def open_container(
+    data: bytes, kind: str, subject: Subject, *, max_pixels: int, deadline: Deadline
+) -> Iterator[InputContainer]:
+    """`kind` is one of sniff's audio or video formats. Call inside `subject.decoding()`."""
+    if kind == "mov":
+        check_boxes(data, subject)
+    options = {
+        "protocol_whitelist": "none",
+        "format_whitelist": "wav,flac,mp3,ogg,mov,matroska",
+        "codec_whitelist": ",".join(sorted(AUDIO_CODECS | VIDEO_CODECS)),
+        "max_streams": str(_MAX_STREAMS),
+        "max_pixels": str(max_pixels),
+        "threads": "1",
+    }
+    if kind == "mov":
+        # Edit lists multiply the index; without them a sound starts up to 50 ms early, which nothing here can notice.
+        options |= {"enable_drefs": "0", "use_absolute_path": "0", "advanced_editlist": "0"}
+    reader = _BoundedReader(data, deadline)
+    with av.open(
+        reader, mode="r", format=_DEMUXER[kind], options=options, metadata_errors="replace", io_open=_refuse_reference
+    ) as container:
+        yield container
+
+
+def prepare_decoder(stream: Any, max_pixels: int) -> None:
+    """One thread, and FFmpeg's own pixel limit for sizes that change inside the stream."""
+    context = stream.codec_context
+    context.thread_count = 1
+    context.options = {"max_pixels": str(max_pixels)}
+
+
+class PacketBudget:
+    """Bounds what a demuxer may hand out: packets, and bytes (an index can name the same bytes again and again)."""
+
+    def __init__(self, file_bytes: int, max_packets: int, deadline: Deadline) -> None:
+        self._bytes = file_bytes + file_bytes // 8 + 65_536
+        self._packets = max_packets
+        self._deadline = deadline
+
+    def spend(self, size: int) -> None:
+        """Raises WorkLimitError."""
+        self._deadline.check()
+        self._packets -= 1
+        self._bytes -= size
+        if self._packets < 0:
+            raise WorkLimitError("packets")
+        if self._bytes < 0:
+            raise WorkLimitError("bytes")
+
+
+def declared_seconds(container: InputContainer) -> float | None:
+    """What the header says, in seconds; None where it says nothing. Never trusted, only compared.
+
+    The tracks' own lengths come first: an MP4's edit list can make its film longer or shorter than what is in the file.
+    """
+    tracks = [
+        float(stream.duration * stream.time_base)
+        for stream in (*container.streams.video, *container.streams.audio)
+        if stream.duration and stream.time_base
+    ]
+    if tracks:
+        return max(tracks)
+    return container.duration / av.time_base if container.duration else None
