@@ -82,17 +82,18 @@ def test_a_long_video_stays_within_its_pixel_budget():
     assert t * h * w // 4 <= 512
 
 
+@pytest.mark.parametrize("window", [112, 140])
 @pytest.mark.parametrize("grid", [(4, 4), (10, 14), (32, 32), (2, 50), (16, 18)])
-def test_windows_equal_the_vision_tower(grid):
+def test_windows_equal_the_vision_tower(grid, window):
     """Every window holds exactly the patches that transformers groups, with the rotary tables of their place."""
-    tower = _tower()
+    tower = _tower(window)
     thw = torch.tensor([[1, *grid]])
     order, bounds = tower.get_window_index(thw)
     bounds = np.unique(bounds)
     patches_in_order = (order[:, None] * 4 + torch.arange(4)).reshape(-1).numpy()
     expected = [set(patches_in_order[a:b].tolist()) for a, b in pairwise(bounds)]
-    layout = window_layout(*grid, VISION)
-    assert [set(window[window >= 0].tolist()) for window in layout.slots] == expected
+    layout = window_layout(*grid, VISION.model_copy(update={"window_size": window}))
+    assert [set(slots[slots >= 0].tolist()) for slots in layout.slots] == expected
     angles = tower.rot_pos_emb(thw)
     angles = torch.cat([angles, angles], -1)[np.maximum(layout.slots, 0)]
     filled = layout.slots >= 0
@@ -110,7 +111,7 @@ def test_units_come_back_in_raster_order():
     assert np.array_equal(collect_units(first_of_unit, grid, VISION)[:, 0], values[::4, 0])
 
 
-def _tower():
+def _tower(window):
     config = Qwen2_5OmniThinkerConfig(
         vision_config={
             "depth": 1,
@@ -119,7 +120,7 @@ def _tower():
             "num_heads": 4,
             "patch_size": 14,
             "spatial_merge_size": 2,
-            "window_size": 112,
+            "window_size": window,
             "out_hidden_size": 8,
             "fullatt_block_indexes": [0],
         }
