@@ -65,6 +65,7 @@ def create_app(
         title="MedModal Fusion",
         version=__version__,
         description=_DESCRIPTION,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         middleware=_middleware(settings, metrics),

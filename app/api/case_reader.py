@@ -17,6 +17,7 @@ from app.api.validation import FieldError, ValidationFailedError, validate
 from app.domain import CaseRequest, Language, Patient
 from app.errors import AppError, InvalidInputError, MalformedRequestError, PayloadTooLargeError
 from app.media import MediaLimits, decode_inline
+from app.services.decoding import image_field
 from app.services.language import detect_language
 
 _FILES = ("image", "audio", "video")
@@ -95,9 +96,10 @@ def _reading(case: CaseRequest) -> CaseReading:
 
 def _case_of_json(request: AnalyzeRequest, limits: InputLimits) -> CaseRequest:
     media = limits.media
+    given = request.image or ()
     images = tuple(
-        decode_inline(value, max_bytes=media.max_image_bytes, field=f"image[{index}]")
-        for index, value in enumerate(request.image or ())
+        decode_inline(value, max_bytes=media.max_image_bytes, field=image_field(index, len(given)))
+        for index, value in enumerate(given)
     )
     audio, video = request.audio, request.video
     return CaseRequest(

@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from app.api.context import REQUEST_ID_HEADER, RequestContext, context_of
-from app.api.messages.catalogue import Params, problem_detail, problem_title, validation_detail
-from app.api.validation import FieldError, ValidationFailedError
+from app.api.messages.catalogue import Params, field_detail, problem_detail, problem_title
+from app.api.validation import FieldError, ValidationFailedError, pointer_to
 from app.errors import (
     AppError,
     ArtifactError,
@@ -84,7 +84,7 @@ def problem_response(
     }
     if fields:
         body["errors"] = [
-            {"pointer": item.pointer, "code": item.code, "detail": validation_detail(item.code, language, item.params)}
+            {"pointer": item.pointer, "code": item.code, "detail": field_detail(item.code, language, item.params)}
             for item in fields
         ]
     sent = {"Content-Language": language, "Cache-Control": "no-store", REQUEST_ID_HEADER: context.request_id}
@@ -107,15 +107,34 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
         structlog.get_logger("app.api").error("artifact_error", code=error.code, **error.params)
         return problem_response(context, status, "internal_error")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    fields = error.fields if isinstance(error, ValidationFailedError) else ()
-    return problem_response(context, status, error.code, params=error.params, fields=fields, headers=headers)
+    return problem_response(context, status, error.code, params=error.params, fields=_fields(error), headers=headers)
+
+
+def _fields(error: AppError) -> Sequence[FieldError]:
+    """Where in the body it is: media errors say `image[2]` in their `field`."""
+    if isinstance(error, ValidationFailedError):
+        return error.fields
+    place = error.params.get("field")
+    if not isinstance(place, str):
+        return ()
+    return (FieldError(pointer_to(*place.rstrip("]").split("[")), error.code, error.params),)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
-    codes = {404: "route_not_found", 405: "method_not_allowed"}
-    code = codes.get(error.status_code, "http_error")
+    if error.status_code == 405:
+        return _wrong_method(request, set((error.headers or {}).get("Allow", "").split(", ")))
+    code = "route_not_found" if error.status_code == 404 else "http_error"
     return problem_response(context_of(request), error.status_code, code, headers=error.headers)
+
+
+def _wrong_method(request: Request, methods: set[str]) -> Response:
+    """405 that says what is allowed; for OPTIONS that is the answer itself (RFC 9110, section 9.3.7)."""
+    implied = {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
+    headers = {"Allow": ", ".join(sorted(methods | implied))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    return problem_response(context_of(request), 405, "method_not_allowed", headers=headers)
 
 
 async def _on_client_gone(_request: Request, _error: Exception) -> Response:

@@ -22,18 +22,20 @@ from app.services.pools import WorkerPool
 from app.services.ports import Observer
 from app.services.privacy import without_quotes
 
-STORE_TIMEOUT_S = 5.0
-"""A database that takes longer must not cost the caller the answer."""
 NOT_STORED = "not_stored"
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisPolicy:
-    """`deadline_s` counts from the moment the whole request was read."""
+    """`deadline_s` counts from the moment the whole request was read.
+
+    A database that takes longer than `store_timeout_s` costs a warning, not the answer.
+    """
 
     deadline_s: float
     store_text: bool
     profile: str
+    store_timeout_s: float = 5.0
 
 
 class AnalysisService:
@@ -102,7 +104,7 @@ class AnalysisService:
         try:
             with clock.stage("store"):
                 work = partial(components.analyses.add, kept, kept_evidence, text=kept_text)
-                await asyncio.wait_for(self._storage.run(work), STORE_TIMEOUT_S)
+                await asyncio.wait_for(self._storage.run(work), self._policy.store_timeout_s)
         except (AppError, TimeoutError) as error:
             code = error.code if isinstance(error, AppError) else "storage_timeout"
             structlog.get_logger("app.analysis").warning("analysis_not_stored", code=code)

@@ -19,9 +19,15 @@ class CaseDecoder:
             language=language,
             text=request.text,
             images=tuple(
-                decode_image(data, limits, field=f"image[{index}]") for index, data in enumerate(request.images)
+                decode_image(data, limits, field=image_field(index, len(request.images)))
+                for index, data in enumerate(request.images)
             ),
             audio=None if request.audio is None else decode_audio(request.audio, limits),
             video=None if request.video is None else decode_video(request.video, limits),
             patient=request.patient,
         )
+
+
+def image_field(index: int, count: int) -> str:
+    """What an error calls one of `count` images."""
+    return f"image[{index}]" if count > 1 else "image"

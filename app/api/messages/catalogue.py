@@ -25,8 +25,9 @@ def problem_detail(code: str, language: Language, params: Params) -> str:
     return _fill(PROBLEMS[code], language, params)
 
 
-def validation_detail(code: str, language: Language, params: Params) -> str:
-    return _fill(VALIDATION[code], language, params)
+def field_detail(code: str, language: Language, params: Params) -> str:
+    """What is wrong with one field; a refused file is explained as the problem itself is."""
+    return _fill(VALIDATION.get(code) or PROBLEMS[code], language, params)
 
 
 def warning_text(code: str, language: Language) -> str:

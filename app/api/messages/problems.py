@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.api.messages.media import MEDIA
 from app.api.messages.text import Message
 
 TITLES: dict[int, Message] = {
@@ -113,10 +114,21 @@ _SERVICE: dict[str, Message] = {
         "The answer was not ready within {seconds} seconds.", "{seconds}초 안에 결과를 내지 못했습니다."
     ),
     "inference_cancelled": Message("The inference was stopped.", "추론이 중단되었습니다."),
+    "storage_full": Message(
+        "The server's disk is full: nothing was stored.", "서버의 디스크가 가득 차서 저장하지 못했습니다."
+    ),
+    "storage_locked": Message(
+        "The database was busy for too long: nothing was stored. Try again.",
+        "데이터베이스가 오랫동안 사용 중이어서 저장하지 못했습니다. 다시 시도하십시오.",
+    ),
+    "storage_unavailable": Message(
+        "The database cannot be written now: nothing was stored.",
+        "현재 데이터베이스에 기록할 수 없어 저장하지 못했습니다.",
+    ),
     "internal_error": Message(
         "Something went wrong here. The request id finds it in the server's log.",
         "서버에서 오류가 발생했습니다. 요청 ID로 서버 로그에서 확인할 수 있습니다.",
     ),
 }
 
-PROBLEMS: dict[str, Message] = {**_REQUEST, **_INPUT, **_SERVICE}
+PROBLEMS: dict[str, Message] = {**_REQUEST, **_INPUT, **MEDIA, **_SERVICE}

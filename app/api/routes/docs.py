@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -19,7 +18,8 @@ def install_docs(app: FastAPI) -> None:
     assets = Path(str(files("fastapi_offline") / "static"))
     app.mount(ASSETS_PATH, StaticFiles(directory=assets), name="docs-assets")
 
-    async def docs(_request: Request) -> HTMLResponse:
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url=str(app.openapi_url),
             title=f"{app.title}: API",
@@ -27,5 +27,3 @@ def install_docs(app: FastAPI) -> None:
             swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
             swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
         )
-
-    app.add_route("/docs", docs, include_in_schema=False)
