@@ -1,7 +1,7 @@
 """Reading config.json: which class a checkpoint holds, its shapes, and the tensors that a conversion needs.
 
-Defaults of absent fields, and the scaled rotary frequencies, are transformers' own: its config classes and rope functions
-are asked, none of its model classes.
+Defaults of absent fields, and the scaled rotary frequencies, are transformers' own: its config classes and rope
+functions are asked, none of its model classes.
 """
 
 from __future__ import annotations
@@ -168,6 +168,7 @@ def _decoder_spec(checkpoint: Checkpoint, text: Any, cut_layer: int, sliding: fr
 
 def _inverse_frequencies(checkpoint: Checkpoint, text: Any) -> tuple[float, ...]:
     """(head_dim / 2,) as transformers computes them; ArtifactError for a scaling that depends on the sequence."""
+    import torch
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
     scaling = _rope_scaling(text)
@@ -176,7 +177,7 @@ def _inverse_frequencies(checkpoint: Checkpoint, text: Any) -> tuple[float, ...]
     if kind not in ROPE_TYPES:
         raise unsupported(checkpoint, f"rope_scaling type is {kind!r}")
     try:
-        frequencies, _ = ROPE_INIT_FUNCTIONS[kind](text, "cpu")
+        frequencies, _ = ROPE_INIT_FUNCTIONS[kind](text, torch.device("cpu"))
     except (KeyError, TypeError, ValueError) as error:
         raise invalid(checkpoint.folder, f"rope_scaling cannot be used: {error}") from error
     return tuple(frequencies.double().tolist())

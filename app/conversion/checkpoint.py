@@ -69,9 +69,10 @@ class Checkpoint:
         return name in self._shards
 
     def require(self, expected: Mapping[str, tuple[int, ...]]) -> None:
-        """Check that every named tensor is there with that shape and a readable dtype. ArtifactError names the first not.
+        """Check that every named tensor is there with that shape and a readable dtype.
 
-        Opens each shard that holds one of them once, so a missing or truncated file is found before any work is done.
+        ArtifactError names the first that is not. Opens each shard that holds one of them once, so a missing or
+        truncated file is found before any work is done.
         """
         missing = [name for name in expected if name not in self._shards]
         if missing:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from app.conversion.checkpoint import Checkpoint, Matrix
 from app.conversion.external_data import ExternalData
-from app.domain import FloatArray
 
 CONTRIB = "com.microsoft"
 OPSET = 21
 IR_VERSION = 10
 Shape = Sequence[int | str]
+
+
+class LinearRole(StrEnum):
+    """What a linear layer does in its block; a precision scheme is chosen by it."""
+
+    ATTENTION_IN = "attention_in"
+    """Makes queries, keys and values: a small error moves the whole attention pattern."""
+    MLP_OUT = "mlp_out"
+    """Reads the gated activations, the ones with the largest outliers."""
+    OTHER = "other"
 
 
 class LinearWriter(Protocol):
@@ -29,17 +38,20 @@ class LinearWriter(Protocol):
         """`x` (..., width) -> name of y (..., rows). `bias` is an initializer (rows,) or "" for none."""
 
 
+Scheme = Mapping[LinearRole, LinearWriter]
+
+
 class GraphBuilder:
     """One graph and its `<name>.onnx.data`; nothing of the weights stays in memory.
 
     Names are stable (`L3.qkv`, ...): a graph can be cut or shared by editing its protobuf only.
     """
 
-    def __init__(self, path: Path, checkpoint: Checkpoint, linear: LinearWriter) -> None:
+    def __init__(self, path: Path, checkpoint: Checkpoint, scheme: Scheme) -> None:
         self.checkpoint = checkpoint
         self._path = path
         self._data = ExternalData(path.with_name(path.name + ".data"))
-        self._linear = linear
+        self._scheme = scheme
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -78,10 +90,17 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(op, list(inputs), names, name=name, domain=domain, **attributes))
         return names[0]
 
-    def linear(self, name: str, x: str, weights: Sequence[str], biases: Sequence[str | int] = ()) -> str:
-        """`x` times the transposed checkpoint matrices, stacked; `biases`: tensor names, or a width to fill with zeros."""
+    def linear(
+        self,
+        name: str,
+        x: str,
+        weights: Sequence[str],
+        biases: Sequence[str] = (),
+        role: LinearRole = LinearRole.OTHER,
+    ) -> str:
+        """`x` times the transposed checkpoint matrices, stacked, plus the stacked biases."""
         bias = self.vector(f"{name}.bias", biases) if biases else ""
-        return self._linear(self, name, x, Matrix(self.checkpoint, weights), bias)
+        return self._scheme[role](self, name, x, Matrix(self.checkpoint, weights), bias)
 
     # ----------------------------------------------------------------- initializers
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
@@ -91,9 +110,9 @@ class GraphBuilder:
             self._initializers.append(numpy_helper.from_array(value, name))
         return name
 
-    def vector(self, name: str, tensors: Sequence[str | int]) -> str:
-        """Checkpoint vectors laid end to end as one float32 initializer; a number stands for that many zeros."""
-        parts = [self._vector_part(tensor) for tensor in tensors]
+    def vector(self, name: str, tensors: Sequence[str]) -> str:
+        """Checkpoint vectors laid end to end as one float32 initializer."""
+        parts = [part for tensor in tensors for part in Matrix(self.checkpoint, [tensor]).slices()]
         return self.stream(name, (sum(len(part) for part in parts),), parts)
 
     def tensor(self, name: str, tensor: str, shape: tuple[int, ...]) -> str:
@@ -104,12 +123,6 @@ class GraphBuilder:
         """Append a tensor to the external data, part by part."""
         self._initializers.append(self._data.add(name, shape, parts))
         return name
-
-    def _vector_part(self, tensor: str | int) -> FloatArray:
-        if isinstance(tensor, int):
-            return np.zeros(tensor, np.float32)
-        rows, _ = self.checkpoint.shape(tensor)
-        return self.checkpoint.rows(tensor, 0, rows).reshape(-1)
 
     # ----------------------------------------------------------------- the file
     def save(self) -> None:

@@ -22,7 +22,7 @@ from app.conversion.checkpoint import Checkpoint
 from app.conversion.decoder_graph import build_decoder
 from app.conversion.graph import GraphBuilder
 from app.conversion.progress import Progress
-from app.conversion.quantization import BLOCK_SIZES, decoder_writer, tower_writer
+from app.conversion.quantization import BLOCK_SIZES, decoder_scheme, tower_scheme
 from app.conversion.staging import staged_folder
 from app.conversion.text_files import (
     EMBEDDING_NAME,
@@ -38,7 +38,7 @@ from app.encoders.manifest import MANIFEST_NAME, Architecture, Manifest, OmniTok
 from app.errors import ArtifactError
 
 TOOLS = ("onnx", "onnxruntime", "safetensors", "tokenizers", "torch", "transformers")
-BYTES_PER_WEIGHT = {"none": 4.0, "int8": 1.1, "int4": 0.75}
+BYTES_PER_WEIGHT = {"none": 4.0, "int8": 1.2, "int4": 0.75}
 """Upper estimates, scales and alignment included, for the check of free disk space."""
 SLACK_BYTES = 64 << 20
 
@@ -47,8 +47,8 @@ SLACK_BYTES = 64 << 20
 class ConversionRequest:
     """What to convert and how.
 
-    `cut_layer` K keeps the first K layers (None: all). `prompt_prefix` and `prompt_suffix` are the constant text around the
-    user's own. `max_pixels` lowers the preprocessor's limit on an image. `block_size` is int4's.
+    `cut_layer` K keeps the first K layers (None: all). `prompt_prefix` and `prompt_suffix` are the constant text around
+    the user's own. `max_pixels` lowers the preprocessor's limit on an image. `block_size` is int4's.
     """
 
     checkpoint: Path
@@ -92,8 +92,8 @@ def convert(request: ConversionRequest, progress: Progress) -> Manifest:
     """Convert a checkpoint; the output folder appears only when it is whole, its manifest written last.
 
     The same checkpoint, request and tool versions give the same bytes. Memory holds one slice of one weight (int8: one
-    weight), whatever the depth. ArtifactError, before anything is written, for a checkpoint that is damaged or of another
-    class, for settings that make no sense and for a disk that is too full.
+    weight), whatever the depth. ArtifactError for a checkpoint that is damaged or of another class, for settings that
+    make no sense and for a disk that is too full; before anything is written, but for damage inside a weight.
     """
     _check(request)
     plan = _plan(request, progress)
@@ -153,14 +153,14 @@ def _write_weights(plan: _Plan, folder: Path, progress: Progress) -> None:
         if stage == "token embedding":
             write_embedding(checkpoint, plan.decoder.embedding, folder / EMBEDDING_NAME, dtype)
         elif stage == "decoder":
-            writer = decoder_writer(request.quantization, request.block_size)
-            with GraphBuilder(folder / "decoder.onnx", checkpoint, writer) as graph:
+            scheme = decoder_scheme(request.quantization, request.block_size)
+            with GraphBuilder(folder / "decoder.onnx", checkpoint, scheme) as graph:
                 build_decoder(graph, plan.decoder)
         elif stage == "vision tower" and plan.vision is not None:
-            with GraphBuilder(folder / "vision.onnx", checkpoint, tower_writer(request.quantization)) as graph:
+            with GraphBuilder(folder / "vision.onnx", checkpoint, tower_scheme(request.quantization)) as graph:
                 build_vision(graph, plan.vision)
         elif stage == "audio tower" and plan.audio is not None:
-            with GraphBuilder(folder / "audio.onnx", checkpoint, tower_writer(request.quantization)) as graph:
+            with GraphBuilder(folder / "audio.onnx", checkpoint, tower_scheme(request.quantization)) as graph:
                 build_audio(graph, plan.audio)
 
 

@@ -1,7 +1,7 @@
 """An output folder that appears whole or not at all.
 
-Everything is written into a hidden sibling, flushed to disk and renamed into place. The sibling is locked while it is being
-written; one that nobody holds is what an interrupted run left behind and is emptied.
+Everything is written into a hidden sibling, flushed to disk and renamed into place. The sibling is locked while it is
+being written; one that nobody holds is what an interrupted run left behind and is emptied.
 """
 
 from __future__ import annotations

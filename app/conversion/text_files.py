@@ -43,13 +43,15 @@ def load_tokenizer(checkpoint: Path) -> Any:
 
     ArtifactError where there is none. Reads local files only.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    import transformers
+
+    hub: Any = transformers  # its tokenizer classes are untyped
 
     try:
         if (checkpoint / TOKENIZER_NAME).is_file() and not (checkpoint / "tokenizer_config.json").is_file():
-            return PreTrainedTokenizerFast(tokenizer_file=str(checkpoint / TOKENIZER_NAME))
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, use_fast=True, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 (transformers and tokenizers raise bare Exception for a damaged file)
+            return hub.PreTrainedTokenizerFast(tokenizer_file=str(checkpoint / TOKENIZER_NAME))
+        tokenizer = hub.AutoTokenizer.from_pretrained(checkpoint, use_fast=True, local_files_only=True)
+    except Exception as error:  # transformers and tokenizers raise bare Exception for a damaged file
         raise invalid(checkpoint, f"the tokenizer cannot be read: {error}") from error
     if not tokenizer.is_fast:
         raise invalid(checkpoint, "the tokenizer has no fast form")

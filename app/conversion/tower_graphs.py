@@ -1,8 +1,9 @@
 """Qwen2.5-Omni's vision and audio towers as graphs without `cu_seqlens`.
 
-transformers packs the valid patches of all windows into one sequence and tells attention where each window ends. Here the
-host lays patches (or mel frames) out in padded windows of one size and gives a bias of 0 for a real key and a large negative
-number for a padded one, so that window attention is plain batched attention and every shape follows from the inputs.
+transformers packs the valid patches of all windows into one sequence and tells attention where each window ends. Here
+the host lays patches (or mel frames) out in padded windows of one size and gives a bias of 0 for a real key and a large
+negative number for a padded one, so that window attention is plain batched attention and every shape follows from the
+inputs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 
 import numpy as np
 
-from app.conversion.graph import CONTRIB, GraphBuilder
+from app.conversion.graph import CONTRIB, GraphBuilder, LinearRole
 from app.conversion.towers import AudioLayout, VisionLayout
 from app.domain import FloatArray
 
@@ -42,7 +43,7 @@ def build_vision(graph: GraphBuilder, layout: VisionLayout) -> None:
 
 
 def _vision_layout_nodes(graph: GraphBuilder, layout: VisionLayout) -> None:
-    """What every block shares: `frames`, rotary tables and positions, and the biases of window and whole-frame attention."""
+    """What every block shares: `frames`, rotary tables and positions, the biases of window and frame attention."""
     slots, half = layout.slots, layout.spec.head_dim // 2
     graph.node("Shape", ["pixel_values"], "frames", start=0, end=1)
     one = graph.constant("one", np.array([1], np.int64))
@@ -73,14 +74,15 @@ def _vision_block(graph: GraphBuilder, layout: VisionLayout, index: int, x: str)
     gate = _affine(graph, f"{name}.gate", normed, f"{source}mlp.gate_proj")
     gate = graph.node("QuickGelu", [gate], f"{name}/silu", domain=CONTRIB, alpha=1.0)
     up = _affine(graph, f"{name}.up", normed, f"{source}mlp.up_proj")
-    down = _affine(graph, f"{name}.down", graph.node("Mul", [gate, up], f"{name}/gated"), f"{source}mlp.down_proj")
+    gated = graph.node("Mul", [gate, up], f"{name}/gated")
+    down = _affine(graph, f"{name}.down", gated, f"{source}mlp.down_proj", LinearRole.MLP_OUT)
     return graph.node("Add", [x, down], f"{name}/sum")
 
 
 def _vision_attention(graph: GraphBuilder, layout: VisionLayout, index: int, x: str) -> str:
     """Inside each window, or over the whole frame in the blocks that the config lists."""
     name, source, width = f"B{index}", f"{layout.prefix}blocks.{index}.attn.", layout.width
-    parts = [_affine(graph, f"{name}.{kind}", x, f"{source}{kind}") for kind in "qkv"]
+    parts = [_affine(graph, f"{name}.{kind}", x, f"{source}{kind}", LinearRole.ATTENTION_IN) for kind in "qkv"]
     for position, kind in enumerate("qk"):
         parts[position] = graph.node(
             "RotaryEmbedding",
@@ -156,22 +158,22 @@ def _convolution(graph: GraphBuilder, layout: AudioLayout, name: str, x: str, st
 def _audio_layer(graph: GraphBuilder, layout: AudioLayout, index: int, x: str) -> str:
     name, source = f"A{index}", f"{layout.prefix}layers.{index}."
     normed = _layer_norm(graph, f"{name}/norm1", x, f"{source}self_attn_layer_norm")
-    parts = [
-        graph.linear(f"{name}.k", normed, [f"{source}self_attn.k_proj.weight"])
-        if kind == "k"
-        else _affine(graph, f"{name}.{kind}", normed, f"{source}self_attn.{kind}_proj")
-        for kind in "qkv"
-    ]
+    parts = []
+    for kind in "qkv":  # keys have no bias
+        weight, bias = (f"{source}self_attn.{kind}_proj.{part}" for part in ("weight", "bias"))
+        biases = [] if kind == "k" else [bias]
+        parts.append(graph.linear(f"{name}.{kind}", normed, [weight], biases, LinearRole.ATTENTION_IN))
     attended = _attention(graph, f"{name}/attended", parts, "chunk_bias", layout.heads)
     out = _affine(graph, f"{name}.o", attended, f"{source}self_attn.out_proj")
     x = graph.node("Add", [x, out], f"{name}/attended_sum")
     normed = _layer_norm(graph, f"{name}/norm2", x, f"{source}final_layer_norm")
     hidden = graph.node("Gelu", [_affine(graph, f"{name}.fc1", normed, f"{source}fc1")], f"{name}/gelu")
-    return graph.node("Add", [x, _affine(graph, f"{name}.fc2", hidden, f"{source}fc2")], f"{name}/sum")
+    out = _affine(graph, f"{name}.fc2", hidden, f"{source}fc2", LinearRole.MLP_OUT)
+    return graph.node("Add", [x, out], f"{name}/sum")
 
 
 def sinusoids(length: int, channels: int) -> FloatArray:
-    """(length, channels) Whisper positions: sines of all frequencies, then cosines. Computed in float32, as torch does."""
+    """(length, channels) Whisper positions: sines of all frequencies, then cosines; in torch, as transformers does."""
     import torch
 
     step = math.log(MAX_TIMESCALE) / (channels // 2 - 1)
@@ -188,8 +190,8 @@ def _attention(graph: GraphBuilder, name: str, parts: list[str], bias: str, head
     return graph.node("MultiHeadAttention", inputs, name, domain=CONTRIB, num_heads=heads)
 
 
-def _affine(graph: GraphBuilder, name: str, x: str, source: str) -> str:
-    return graph.linear(name, x, [f"{source}.weight"], [f"{source}.bias"])
+def _affine(graph: GraphBuilder, name: str, x: str, source: str, role: LinearRole = LinearRole.OTHER) -> str:
+    return graph.linear(name, x, [f"{source}.weight"], [f"{source}.bias"], role)
 
 
 def _rms_norm(graph: GraphBuilder, name: str, x: str, source: str) -> str:

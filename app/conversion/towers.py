@@ -95,7 +95,7 @@ class AudioLayout:
 
 
 def vision_layout(checkpoint: Checkpoint, config: Any, max_pixels: int | None) -> VisionLayout:
-    """From the thinker's config and its preprocessor file. `max_pixels` lowers the preprocessor's limit, never raises it."""
+    """From the thinker's config and its preprocessor file. `max_pixels` lowers that file's limit, never raises it."""
     vision = config.vision_config
     processor = read_json(checkpoint.folder / PREPROCESSOR_NAME)
     window_units = vision.window_size // vision.spatial_merge_size // vision.patch_size
@@ -151,7 +151,7 @@ def audio_layout(checkpoint: Checkpoint, config: Any) -> AudioLayout:
 
 
 def omni_tokens(checkpoint: Checkpoint, config: Any, vocabulary: Mapping[str, int]) -> OmniTokens:
-    """Token ids from the config; the vision brackets, which older configs leave out, from the tokenizer's vocabulary."""
+    """Token ids from the config; the vision brackets, which some configs leave out, from the tokenizer's vocabulary."""
     brackets = {"vision_start": "<|vision_bos|>", "vision_end": "<|vision_eos|>"}
     ids: dict[str, int] = {}
     for name, token in brackets.items():
