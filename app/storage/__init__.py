@@ -1,0 +1,1 @@
+"""Durable rows: SQLite in WAL mode by default, PostgreSQL by URL."""
