@@ -7,6 +7,7 @@ import io
 import struct
 import tempfile
 import wave
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -183,38 +184,45 @@ def video(
     kind: str = "mp4",
     *,
     frames: int = 30,
-    rate: int = 10,
+    rate: int | Fraction = 10,
     size: tuple[int, int] = (64, 48),
     with_sound: bool = False,
     muxer: dict[str, str] | None = None,
     gop: int = 12,
+    shade: np.ndarray | None = None,
 ) -> bytes:
-    """Frame i is grey of level 8 * i (mod 240), so that a decoded frame tells its number. `size` is (width, height)."""
+    """Frame i is grey of level 8 * i (mod 240), so that a decoded frame tells its number. `size` is (width, height).
+
+    `shade` (height, width, 3) uint8 is shown instead, in every frame.
+    """
     codec, container_format = _FILM[kind]
+    width, height = size
+    pictures = [
+        np.full((height, width, 3), 8 * index % 240, np.uint8) if shade is None else shade for index in range(frames)
+    ]
     # A named file: with `faststart` the muxer opens its own output again.
     with tempfile.NamedTemporaryFile(suffix=f".{container_format}") as file:
         with av.open(file.name, "w", format=container_format, options=muxer or {}) as container:
-            _film(container, codec, frames=frames, rate=rate, size=size, gop=gop, with_sound=with_sound)
+            _encode_film(container, codec, pictures, rate=rate, gop=gop, with_sound=with_sound)
         return Path(file.name).read_bytes()
 
 
-def _film(
-    container: Any, codec: str, *, frames: int, rate: int, size: tuple[int, int], gop: int, with_sound: bool
+def _encode_film(
+    container: Any, codec: str, pictures: list[np.ndarray], *, rate: int | Fraction, gop: int, with_sound: bool
 ) -> None:
     stream = container.add_stream(codec, rate=rate)
-    stream.width, stream.height = size
+    stream.height, stream.width = pictures[0].shape[:2]
     stream.pix_fmt = "yuv420p"
     stream.codec_context.gop_size = gop
     sound_codec = "aac" if codec == "libx264" else "libopus"
     track = container.add_stream(sound_codec, rate=48_000, layout="mono") if with_sound else None
-    for index in range(frames):
-        level = np.full((size[1], size[0], 3), 8 * index % 240, np.uint8)
-        for packet in stream.encode(av.VideoFrame.from_ndarray(level, format="rgb24")):
+    for picture in pictures:
+        for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
             container.mux(packet)
     for packet in stream.encode(None):
         container.mux(packet)
     if track is not None:
-        _encode_sound(container, track, tone(frames / rate, 48_000))
+        _encode_sound(container, track, tone(len(pictures) / rate, 48_000))
 
 
 # --------------------------------------------------------------------------- attacks

@@ -12,11 +12,13 @@ from app.domain import Waveform
 from app.media import ogg, wav
 from app.media.container import (
     AUDIO_CODECS,
+    NO_CLAIM,
+    Claim,
     Deadline,
     PacketBudget,
-    declared_seconds,
     open_container,
     prepare_decoder,
+    read_claim,
 )
 from app.media.limits import MediaLimits
 from app.media.quiet import quiet_libraries
@@ -26,8 +28,6 @@ from app.media.subject import Subject
 
 MIN_SECONDS = 0.1
 """Shorter than this there is nothing to hear; `audio_too_short`."""
-_PADDING_SECONDS = 0.25
-"""Lossy encoders add a little silence: a sound of exactly the limit must still pass."""
 _MAX_PACKETS = 400_000
 _COVER_PIXELS = 1
 """Cover art is never decoded."""
@@ -50,20 +50,21 @@ def decode_audio(data: bytes, limits: MediaLimits, *, field: str = "audio") -> W
             raise subject.unsupported("unknown")
         _check_frame(body, kind, limits.max_audio_seconds, subject)
         deadline = Deadline.after(limits.max_decode_seconds)
-        with open_container(body, kind, subject, max_pixels=_COVER_PIXELS, deadline=deadline) as container:
+        with open_container(
+            body, kind, subject, max_seconds=limits.max_audio_seconds, max_pixels=_COVER_PIXELS, deadline=deadline
+        ) as container:
             stream = _only_sound(container, subject)
-            claimed = None if kind == "wav" or not _is_exact(body, kind) else declared_seconds(container)
-            if claimed is not None and claimed > limits.max_audio_seconds + _PADDING_SECONDS:
-                raise subject.too_long(limits.max_audio_seconds)
+            claim = read_claim(container) if _is_exact(body, kind) else NO_CLAIM
+            claim.check_limit(limits.max_audio_seconds, subject)
             budget = PacketBudget(len(body), _MAX_PACKETS, deadline)
             sound = decode_track(container, stream, budget, limits.max_audio_seconds, subject)
-    return _checked(sound, claimed, subject)
+    return _checked(sound, claim, subject)
 
 
 def decode_track(
     container: InputContainer, stream: AudioStream, budget: PacketBudget, max_seconds: float, subject: Subject
 ) -> Waveform:
-    """All of one track, at most `max_seconds` of it: one second more is `<kind>_too_long`."""
+    """All of one track, at most `max_seconds` of it: more is `<kind>_too_long`."""
     prepare_decoder(stream, _COVER_PIXELS)
     resampler = Resampler(subject)
     seconds = 0.0
@@ -71,15 +72,9 @@ def decode_track(
         budget.spend(packet.size)
         for frame in packet.decode():
             seconds += frame.samples / frame.sample_rate
-            if seconds > max_seconds + _PADDING_SECONDS:
-                raise subject.too_long(max_seconds)
+            subject.check_length(seconds, max_seconds)
             resampler.push(frame)
     return Waveform(resampler.finish())
-
-
-def is_cut_off(seconds: float, claimed: float) -> bool:
-    """True where clearly less was found than the header claims; encoders' padding is no more than 0.15 s."""
-    return seconds < 0.95 * claimed - 0.15
 
 
 def non_finite(sound: Waveform) -> bool:
@@ -112,8 +107,7 @@ def _check_frame(body: bytes, kind: AudioFormat, max_seconds: float, subject: Su
     claim = wav.read_claim(body)
     if claim is None:
         raise subject.damaged("no_data_chunk")
-    if claim.seconds is not None and claim.seconds > max_seconds + _PADDING_SECONDS:
-        raise subject.too_long(max_seconds)
+    subject.check_length(claim.seconds or 0.0, max_seconds)
     if claim.claimed_bytes is not None and claim.claimed_bytes > claim.present_bytes:
         raise subject.damaged("truncated")
     if claim.present_bytes == 0 or claim.claimed_bytes == 0:
@@ -121,15 +115,16 @@ def _check_frame(body: bytes, kind: AudioFormat, max_seconds: float, subject: Su
 
 
 def _is_exact(body: bytes, kind: AudioFormat) -> bool:
-    """False where FFmpeg's duration is an estimate: an MP3 without a Xing or Info frame."""
-    return kind != "mp3" or b"Xing" in body[:4096] or b"Info" in body[:4096]
+    """False where FFmpeg estimates the duration: for WAV always, for an MP3 without a Xing or Info frame."""
+    if kind == "mp3":
+        return b"Xing" in body[:4096] or b"Info" in body[:4096]
+    return kind != "wav"
 
 
-def _checked(sound: Waveform, claimed: float | None, subject: Subject) -> Waveform:
+def _checked(sound: Waveform, claim: Claim, subject: Subject) -> Waveform:
     if len(sound.samples) == 0:
         raise subject.empty()
-    if claimed is not None and is_cut_off(sound.seconds, claimed):
-        raise subject.damaged("truncated")
+    claim.check_complete(sound.seconds, subject)
     if non_finite(sound):
         raise subject.damaged("not_finite")
     if sound.seconds < MIN_SECONDS:

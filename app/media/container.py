@@ -27,6 +27,8 @@ _DEMUXER = {"wav": "wav", "flac": "flac", "mp3": "mp3", "ogg": "ogg", "mov": "mo
 _MAX_STREAMS = 32
 _READS_PER_BYTE = 64
 _FREE_READS = 64_000_000
+_PROBE_FACTOR = 4
+"""FFmpeg decodes a frame of some codecs to learn its size; below this it tells us, above it the stream has no size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +70,20 @@ def _refuse_reference(_url: str, _flags: int, _options: dict[str, str]) -> NoRet
 
 @contextmanager
 def open_container(
-    data: bytes, kind: str, subject: Subject, *, max_pixels: int, deadline: Deadline
+    data: bytes, kind: str, subject: Subject, *, max_seconds: float, max_pixels: int, deadline: Deadline
 ) -> Iterator[InputContainer]:
-    """`kind` is one of sniff's audio or video formats. Call inside `subject.decoding()`."""
+    """`kind` is one of sniff's audio or video formats. Call inside `subject.decoding()`.
+
+    Raises `<kind>_too_long` for an MP4 whose header claims more than `max_seconds`: FFmpeg does not tell.
+    """
     if kind == "mov":
-        check_boxes(data, subject)
+        subject.check_length(check_boxes(data, subject), max_seconds)
     options = {
         "protocol_whitelist": "none",
         "format_whitelist": "wav,flac,mp3,ogg,mov,matroska",
         "codec_whitelist": ",".join(sorted(AUDIO_CODECS | VIDEO_CODECS)),
         "max_streams": str(_MAX_STREAMS),
-        "max_pixels": str(max_pixels),
+        "max_pixels": str(max_pixels * _PROBE_FACTOR),
         "threads": "1",
     }
     if kind == "mov":
@@ -117,16 +122,33 @@ class PacketBudget:
             raise WorkLimitError("bytes")
 
 
-def declared_seconds(container: InputContainer) -> float | None:
-    """What the header says, in seconds; None where it says nothing. Never trusted, only compared.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a header says, in seconds; None where it says nothing. Never trusted, only compared."""
 
-    The tracks' own lengths come first: an MP4's edit list can make its film longer or shorter than what is in the file.
-    """
+    shown: float | None
+    """Of the whole: an MP4's edit list can make it longer or shorter than its tracks."""
+    stored: float | None
+    """Of the longest track: what must be in the file."""
+
+    def check_limit(self, max_seconds: float, subject: Subject) -> None:
+        """Raises `<kind>_too_long`."""
+        subject.check_length(max(self.shown or 0.0, self.stored or 0.0), max_seconds)
+
+    def check_complete(self, seconds: float, subject: Subject) -> None:
+        """Raises `<kind>_damaged` where clearly less was found; encoders' padding is no more than 0.15 s."""
+        if self.stored is not None and seconds < 0.95 * self.stored - 0.15:
+            raise subject.damaged("truncated")
+
+
+NO_CLAIM = Claim(None, None)
+
+
+def read_claim(container: InputContainer) -> Claim:
     tracks = [
         float(stream.duration * stream.time_base)
         for stream in (*container.streams.video, *container.streams.audio)
         if stream.duration and stream.time_base
     ]
-    if tracks:
-        return max(tracks)
-    return container.duration / av.time_base if container.duration else None
+    shown = container.duration / av.time_base if container.duration else None
+    return Claim(shown, max(tracks) if tracks else shown)

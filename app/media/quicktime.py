@@ -63,11 +63,15 @@ class _Track:
 class _Claims:
     tracks: list[_Track] = field(default_factory=lambda: [_Track()])
     fragment_samples: int = 0
+    seconds: float = 0.0
     boxes: int = 0
 
 
-def check_boxes(data: bytes, subject: Subject) -> None:
-    """Raises WorkLimitError on an index out of proportion, `<kind>_unsupported` on a compressed header."""
+def check_boxes(data: bytes, subject: Subject) -> float:
+    """The longest duration that a header claims, in seconds.
+
+    Raises WorkLimitError on an index out of proportion, `<kind>_unsupported` on a compressed header.
+    """
     claims = _Claims()
     for kind, body in _walk(memoryview(data), 0, claims):
         if kind == b"cmov":
@@ -79,6 +83,7 @@ def check_boxes(data: bytes, subject: Subject) -> None:
     others = sum(track.claimed for track in claims.tracks if not track.pcm)
     if others + claims.fragment_samples > MAX_SAMPLES or pcm > MAX_PCM_SAMPLES:
         raise WorkLimitError("samples")
+    return claims.seconds
 
 
 def _walk(view: memoryview, depth: int, claims: _Claims) -> Iterator[tuple[bytes, memoryview]]:
@@ -129,6 +134,17 @@ def _read_table(kind: bytes, body: memoryview, claims: _Claims) -> None:
         track.chunk_runs = np.concatenate([track.chunk_runs, _rows(body, 3)[:, :2]])
     elif kind == b"trun":
         claims.fragment_samples += _word(body, 4)
+    elif kind in {b"mvhd", b"mdhd"}:
+        claims.seconds = max(claims.seconds, _header_seconds(body))
+
+
+def _header_seconds(body: memoryview) -> float:
+    """Duration of a movie or media header, version 0 or 1; all ones mean that it is not known."""
+    wide = bytes(body[:1]) == b"\x01"
+    scale = _word(body, 20 if wide else 12)
+    raw = bytes(body[24:32] if wide else body[16:20])
+    unknown = not scale or raw == b"\xff" * len(raw)
+    return 0.0 if unknown else int.from_bytes(raw, "big") / scale
 
 
 def _word(body: memoryview, offset: int) -> int:

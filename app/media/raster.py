@@ -40,9 +40,10 @@ def decode_raster(data: bytes, kind: ImageFormat, limits: MediaLimits, subject: 
     with picture:
         check_dimensions(*picture.size, limits.max_image_pixels, subject)
         factor = reduction_factor(picture.width * picture.height, limits.kept_image_pixels)
-        if kind == "JPEG" and factor > 1:
+        if kind == "JPEG" and factor % 2 == 0:
             # libjpeg scales by 2, 4 or 8 while it decodes: less memory and time than decoding it all.
-            picture.draft(None, (-(-picture.width // factor), -(-picture.height // factor)))
+            by = min(factor & -factor, 8)
+            picture.draft(None, (picture.width // by, picture.height // by))
         picture.load()
         orientation = 1 if kind == "TIFF" else picture.getexif().get(ExifTags.Base.Orientation, 1)
         return _finish(picture, orientation, limits.kept_image_pixels, subject)

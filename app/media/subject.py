@@ -16,6 +16,8 @@ from typing import Literal
 
 from app.errors import AppError, InvalidInputError, PayloadTooLargeError, UnsupportedMediaError
 
+_ENCODER_PADDING_SECONDS = 0.25
+
 MediaKind = Literal["image", "audio", "video"]
 
 
@@ -61,6 +63,11 @@ class Subject:
             raise self.empty()
         if len(data) > limit_bytes:
             raise self.too_large(limit_bytes)
+
+    def check_length(self, seconds: float, limit_seconds: float) -> None:
+        """Raises `<kind>_too_long`. A quarter second is let pass: lossy encoders add a little silence."""
+        if seconds > limit_seconds + _ENCODER_PADDING_SECONDS:
+            raise self.too_long(limit_seconds)
 
     @contextmanager
     def decoding(self) -> Iterator[None]:

@@ -60,8 +60,7 @@ def scan(
         times.append(time)
         keys.append(packet.is_keyframe)
         last_duration = packet.duration or last_duration
-        if abs(time - times[0]) * time_base > max_seconds:
-            raise subject.too_long(max_seconds)
+        subject.check_length(abs(time - times[0]) * time_base, max_seconds)
     if not any(keys) or time_base <= 0:
         raise subject.invalid("without_frames")
     return Timeline(times, keys, max(last_duration, 0), time_base)

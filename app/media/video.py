@@ -11,15 +11,15 @@ from av.container import InputContainer
 
 from app.domain import Video, Waveform
 from app.errors import UnsupportedMediaError
-from app.media.audio import decode_track, is_cut_off, non_finite
-from app.media.container import AUDIO_CODECS, VIDEO_CODECS, Deadline, PacketBudget, declared_seconds, open_container
+from app.media.audio import decode_track, non_finite
+from app.media.container import AUDIO_CODECS, VIDEO_CODECS, Deadline, PacketBudget, open_container, read_claim
 from app.media.frames import decode_frames
 from app.media.limits import MediaLimits
 from app.media.pixels import check_dimensions
 from app.media.quiet import quiet_libraries
 from app.media.sniff import VideoFormat, sniff_video
 from app.media.subject import Subject
-from app.media.timeline import Timeline, sample, scan
+from app.media.timeline import sample, scan
 
 MAX_PACKETS = 60_000
 """120 s at 500 frames/s."""
@@ -56,11 +56,12 @@ class _Film:
 
     def decode(self) -> Video:
         with self._open() as container:
-            claimed = self._check_claim(container)
+            claim = read_claim(container)
+            claim.check_limit(self.limits.max_video_seconds, self.subject)
             pictures, _ = self._streams(container)
             timeline = scan(container, pictures, self._budget(MAX_PACKETS), self.limits.max_video_seconds, self.subject)
         sound = self._sound()
-        self._check_complete(claimed, timeline, sound)
+        claim.check_complete(max(timeline.seconds, sound.seconds if sound else 0.0), self.subject)
         sampling = sample(timeline, self.limits.max_video_frames)
         with self._open() as container:
             pictures, _ = self._streams(container)
@@ -89,7 +90,12 @@ class _Film:
     @contextmanager
     def _open(self) -> Iterator[InputContainer]:
         with open_container(
-            self.data, self.kind, self.subject, max_pixels=self.limits.max_video_pixels, deadline=self.deadline
+            self.data,
+            self.kind,
+            self.subject,
+            max_seconds=self.limits.max_video_seconds,
+            max_pixels=self.limits.max_video_pixels,
+            deadline=self.deadline,
         ) as container:
             yield container
 
@@ -101,24 +107,13 @@ class _Film:
         context = pictures.codec_context
         if context is None or context.name not in VIDEO_CODECS:
             raise self.subject.unsupported("codec")
-        if context.width and context.height:
-            check_dimensions(context.width, context.height, self.limits.max_video_pixels, self.subject)
+        if not context.width or not context.height:
+            raise self.subject.damaged("no_dimensions")
+        check_dimensions(context.width, context.height, self.limits.max_video_pixels, self.subject)
         track = container.streams.audio[0] if container.streams.audio else None
         if track is not None and (track.codec_context is None or track.codec_context.name not in AUDIO_CODECS):
             raise UnsupportedMediaError("video_sound_unsupported", field=self.subject.field)
         return pictures, track
-
-    def _check_claim(self, container: InputContainer) -> float | None:
-        claimed = declared_seconds(container)
-        if claimed is not None and claimed > self.limits.max_video_seconds:
-            raise self.subject.too_long(self.limits.max_video_seconds)
-        return claimed
-
-    def _check_complete(self, claimed: float | None, timeline: Timeline, sound: Waveform | None) -> None:
-        """A file cut off inside its media has fewer frames than its header says."""
-        found = max(timeline.seconds, sound.seconds if sound else 0.0)
-        if claimed is not None and is_cut_off(found, claimed):
-            raise self.subject.damaged("truncated")
 
     def _budget(self, max_packets: int) -> PacketBudget:
         return PacketBudget(len(self.data), max_packets, self.deadline)
