@@ -1,14 +1,13 @@
-"""GGUF file of architecture `llama` -> a `LlamaForCausalLM` checkpoint folder that transformers loads.
+"""GGUF file of architecture `llama` -> config, vocabulary and tensors of a `LlamaForCausalLM`.
 
-Tensors are dequantised one at a time from the memory-mapped file and written as float16. GGUF stores the rows of q and
+Tensors are dequantised one at a time from the memory-mapped file and given as float16. GGUF stores the rows of q and
 k for interleaved rotary pairs; transformers turns the two halves of a head, so those rows are put back in order.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,11 @@ import numpy.typing as npt
 from gguf import GGUFReader, dequantize
 from gguf.gguf_reader import ReaderTensor
 
-from app.conversion.gguf_tokenizer import GgufVocabulary, write_tokenizer
-from app.conversion.safetensors_stream import write_float16
+from app.conversion.gguf_tokenizer import GgufVocabulary
 from app.encoders.manifest import file_sha256
 from app.errors import ArtifactError
 
 FloatMatrix = npt.NDArray[np.float32]
-Progress = Callable[[str], None]
 
 _TOP_LEVEL = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -155,20 +152,6 @@ class GgufLlama:
             raise ArtifactError("gguf_field_missing", field=str(error.args[0])) from error
 
 
-def write_llama_checkpoint(gguf: GgufLlama, folder: Path, progress: Progress) -> None:
-    """config.json, model.safetensors and the tokenizer's files. `progress` is told each tensor's name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(_llama_config(gguf), indent=1), encoding="utf-8")
-    write_tokenizer(gguf.vocabulary, folder)
-
-    def told() -> Iterator[tuple[str, npt.NDArray[np.float16]]]:
-        for name, tensor in gguf.tensors():
-            progress(name)
-            yield name, tensor
-
-    write_float16(folder / "model.safetensors", gguf.tensor_shapes, told())
-
-
 def unpermute(weight: FloatMatrix, heads: int) -> FloatMatrix:
     """Rows of a q or k projection (heads * head_dim, hidden): interleaved rotary pairs -> two halves per head."""
     rows, columns = weight.shape
@@ -182,7 +165,7 @@ def _dequantised(tensor: ReaderTensor) -> FloatMatrix:
 
 
 def _hf_name(name: str) -> str:
-    """`blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`. ArtifactError for a tensor that is not known."""
+    """`blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`. ArtifactError for any other."""
     if name in _TOP_LEVEL:
         return _TOP_LEVEL[name]
     match name.split("."):
@@ -191,7 +174,8 @@ def _hf_name(name: str) -> str:
     raise ArtifactError("gguf_tensor_unsupported", tensor=name)
 
 
-def _llama_config(gguf: GgufLlama) -> dict[str, object]:
+def llama_config(gguf: GgufLlama) -> dict[str, object]:
+    """`config.json` of the checkpoint."""
     shape = gguf.shape
     return {
         "architectures": ["LlamaForCausalLM"],
