@@ -46,7 +46,7 @@ def storage_failure(error: SQLAlchemyError) -> StorageError | None:
 
 def driver_failure(error: BaseException) -> StorageError:
     """The failure that sqlite3's or psycopg's own exception stands for."""
-    return failed(_code(error), _name(error))
+    return failed(_code(error), _name(error), _connection_trouble(error))
 
 
 def file_failure(error: OSError) -> StorageError:
@@ -67,7 +67,15 @@ def _name(original: BaseException) -> str:
     return str(name or type(original).__name__)
 
 
-def failed(code: str, reason: str) -> StorageError:
-    """Noted in the log, to be raised. `reason` is a name, never a value."""
-    structlog.get_logger("app.storage").warning("storage_failed", code=code, reason=reason)
+def _connection_trouble(original: BaseException) -> str | None:
+    """What libpq says of a connection that failed or broke: host, role and database, no statement and no password."""
+    if type(original).__module__.startswith("psycopg") and type(original).__name__ == "OperationalError":
+        return None if getattr(original, "sqlstate", None) else " ".join(str(original).split())
+    return None
+
+
+def failed(code: str, reason: str, detail: str | None = None) -> StorageError:
+    """Noted in the log, to be raised. `reason` is a name, never a value; `detail` goes to the log alone."""
+    noted = {} if detail is None else {"detail": detail}
+    structlog.get_logger("app.storage").warning("storage_failed", code=code, reason=reason, **noted)
     return StorageError(code, reason=reason)

@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event, func, select, text
+from sqlalchemy import create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import StatementError
+from structlog.testing import capture_logs
 
 from app.domain import Feedback
 from app.errors import StorageError
@@ -173,10 +174,20 @@ def test_connections_that_the_server_dropped_are_replaced(postgresql_url: str):
     other.dispose()
 
 
-def test_a_server_that_is_not_there_is_unavailable():
-    with pytest.raises(StorageError, match="storage_unavailable") as caught:
+def test_a_server_that_is_not_there_is_unavailable_and_the_log_says_where_it_was_sought():
+    with capture_logs() as logged, pytest.raises(StorageError, match="storage_unavailable") as caught:
         open_database("postgresql://someone:hunter2@127.0.0.1:1/name")
-    assert "hunter2" not in str(caught.value)
+    (line,) = logged
+    assert (line["event"], line["code"]) == ("storage_failed", "storage_unavailable")
+    assert '"127.0.0.1", port 1' in line["detail"]
+    assert "hunter2" not in f"{caught.value} {line}"
+
+
+def test_a_database_that_the_server_does_not_have_is_named_in_the_log(postgresql_url: str):
+    missing = make_url(postgresql_url).set(database="medmodal_missing").render_as_string(hide_password=False)
+    with capture_logs() as logged, pytest.raises(StorageError, match="storage_unavailable"):
+        open_database(missing)
+    assert "medmodal_missing" in logged[0]["detail"]
 
 
 def test_a_file_that_is_no_database_is_unavailable(sqlite_path: Path):
@@ -240,13 +251,13 @@ def test_a_read_only_connection_is_unavailable(sqlite_database: Database):
 def test_no_error_repeats_what_was_to_be_stored(database: Database):
     with database.writing() as session:
         session.execute(text("DROP TABLE feedback"))
-    with pytest.raises(StorageError) as caught:
+    with capture_logs() as logged, pytest.raises(StorageError) as caught:
         give(FeedbackRepository(database), Feedback(is_correct=True, query=SECRET, prediction="p"))
-    chain, error = [], caught.value
+    chain, error = [repr(logged)], caught.value
     while error is not None:
         chain.append(str(error))
         error = error.__cause__
-    assert len(chain) >= 2
+    assert len(chain) >= 3
     assert SECRET not in "".join(chain)
 
 
