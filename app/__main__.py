@@ -13,11 +13,12 @@ from app.main import create_app
 from app.observability import configure_logging
 from app.server import DrainingServer, server_config
 from app.settings import Settings, is_loopback
-from app.wiring import check_artifacts
+from app.wiring import check_artifacts, check_database_url
 
 EXIT_BAD_SETTINGS = 2
 EXIT_NO_ARTIFACTS = 3
 EXIT_NO_PORT = 4
+BUILD_HINT = "`python scripts/build_embedded.py` builds the embedded pair"
 
 
 def main() -> int:
@@ -26,11 +27,15 @@ def main() -> int:
         settings = Settings.load()
     except AppError as error:
         return _refuse(f"bad setting {error.params['setting']}: {error.params['reason']}", EXIT_BAD_SETTINGS)
+    try:
+        check_database_url(settings)
+    except AppError as error:
+        return _refuse(f"bad setting DATABASE_URL: {error.params['reason']}", EXIT_BAD_SETTINGS)
     configure_logging(settings.log_level, settings.log_format)
     try:
         check_artifacts(settings)
     except AppError as error:
-        return _refuse(f"{error}; `make models` builds the embedded pair", EXIT_NO_ARTIFACTS)
+        return _refuse(f"{error}; {BUILD_HINT}", EXIT_NO_ARTIFACTS)
     try:
         listener = _bind(settings.host, settings.port)
     except OSError as error:

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     def _guarded_network(self) -> Self:
         if not (self.api_keys or self.allow_unauthenticated_network or is_loopback(self.host)):
             raise ValueError(
-                "HOST reaches beyond this machine but API_KEYS is empty: set API_KEYS, "
+                "this address reaches beyond this machine but API_KEYS is empty: set API_KEYS, "
                 "or ALLOW_UNAUTHENTICATED_NETWORK=true where something else guards the port"
             )
         return self

@@ -1,6 +1,6 @@
 """Builds the real components from the settings: the one place that knows every part's constructor.
 
-Heavy libraries are imported here and late, on the loading thread, so that the process listens before they are read.
+The fusion network is imported late, on the loading thread: torch takes seconds to read, and the process listens before.
 """
 
 from __future__ import annotations
@@ -12,55 +12,51 @@ from typing import TYPE_CHECKING
 
 from app import __version__
 from app.domain import Case, Evidence
+from app.encoders.cache import DiskCache, EmbeddingCache, NoCache
 from app.encoders.manifest import MANIFEST_NAME, Manifest
+from app.encoders.medical import MedicalEncoder
+from app.encoders.omni import OmniEncoder
+from app.encoders.sequence import SequenceLayout
 from app.errors import ArtifactError
+from app.knowledge.base import KnowledgeBase
 from app.media import MediaLimits
 from app.services.decoding import CaseDecoder
 from app.services.host import Components, Progress
 from app.services.ports import CaseEncoder, Predictor
 from app.settings import Settings
+from app.storage.analyses import AnalysisRepository
+from app.storage.database import open_database
+from app.storage.feedback import FeedbackRepository
+from app.storage.location import parse_url
 
 if TYPE_CHECKING:
     from app.fusion.predictor import FusionPredictor
-    from app.knowledge.base import KnowledgeBase
 
 _DIGEST_CHARS = 12
 
 
 def check_artifacts(settings: Settings) -> None:
-    """The cheap look before anything listens: are the model folders there and whole by name? ArtifactError."""
+    """The cheap look before anything listens: are the model folders whole by name? ArtifactError."""
     Manifest.load(settings.qwen_model_path)
     Manifest.load(settings.mmed_llama_model_path)
     if not (settings.fusion_weights_path / MANIFEST_NAME).is_file():
         raise ArtifactError("model_not_found", folder=str(settings.fusion_weights_path))
 
 
+def check_database_url(settings: Settings) -> None:
+    """ArtifactError("database_url_invalid") for what is no URL of a database that is served here."""
+    parse_url(settings.database_url)
+
+
 def build_components(settings: Settings, progress: Progress) -> Components:
     """Blocking. ArtifactError for whatever must not be served, StorageError where the database cannot be opened."""
-    from app.encoders.cache import DiskCache, NoCache
-    from app.encoders.medical import MedicalEncoder
-    from app.encoders.omni import OmniEncoder
-    from app.encoders.sequence import SequenceLayout
-    from app.knowledge.base import KnowledgeBase
-    from app.storage import Storage
-
     progress("storage")
-    storage = Storage.open(settings.database_url)
+    database = open_database(settings.database_url)
     progress("knowledge")
     knowledge = KnowledgeBase.load()
     progress("fusion")
-    manifests = {
-        "omni": Manifest.load(settings.qwen_model_path),
-        "medical": Manifest.load(settings.mmed_llama_model_path),
-    }
-    fusion = load_fusion(settings.fusion_weights_path, manifests, knowledge)
-    threads = settings.cpu_threads or usable_cpus()
-    cache = DiskCache(settings.cache_dir, settings.cache_max_bytes) if settings.cache_enabled else NoCache()
-    progress("omni")
-    layout = SequenceLayout(fusion.sequence_layout)
-    omni = OmniEncoder.load(settings.qwen_model_path, threads=threads, layout=layout, cache=cache)
-    progress("medical")
-    medical = MedicalEncoder.load(settings.mmed_llama_model_path, threads=threads, cache=cache)
+    fusion = load_fusion(settings, knowledge)
+    omni, medical = _load_encoders(settings, SequenceLayout(fusion.sequence_layout), progress)
     progress("warm_up")
     omni.warm_up()
     medical.warm_up()
@@ -72,35 +68,37 @@ def build_components(settings: Settings, progress: Progress) -> Components:
         omni=omni,
         medical=medical,
         fusion=fusion,
-        analyses=storage.analyses,
-        feedback=storage.feedback,
-        versions={
-            "service": __version__,
-            "omni": omni.manifest.digest[:_DIGEST_CHARS],
-            "medical": medical.manifest.digest[:_DIGEST_CHARS],
-            "knowledge": knowledge.version,
-        },
-        close=storage.close,
+        analyses=AnalysisRepository(database),
+        feedback=FeedbackRepository(database),
+        versions=_versions(omni.manifest, medical.manifest, knowledge),
+        close=database.close,
     )
 
 
-def media_limits(settings: Settings) -> MediaLimits:
-    return MediaLimits(
-        max_image_bytes=settings.max_image_bytes,
-        max_image_pixels=settings.max_image_pixels,
-        max_audio_bytes=settings.max_audio_bytes,
-        max_audio_seconds=settings.max_audio_seconds,
-        max_video_bytes=settings.max_video_bytes,
-        max_video_seconds=settings.max_video_seconds,
-    )
+def _load_encoders(
+    settings: Settings, layout: SequenceLayout, progress: Progress
+) -> tuple[OmniEncoder, MedicalEncoder]:
+    threads = settings.cpu_threads or usable_cpus()
+    cache: EmbeddingCache = NoCache()
+    if settings.cache_enabled:
+        cache = DiskCache(settings.cache_dir, settings.cache_max_bytes)
+    progress("omni")
+    omni = OmniEncoder.load(settings.qwen_model_path, threads=threads, layout=layout, cache=cache)
+    progress("medical")
+    medical = MedicalEncoder.load(settings.mmed_llama_model_path, threads=threads, cache=cache)
+    return omni, medical
 
 
-def load_fusion(folder: Path, manifests: Mapping[str, Manifest], knowledge: KnowledgeBase) -> FusionPredictor:
+def load_fusion(settings: Settings, knowledge: KnowledgeBase) -> FusionPredictor:
     """ArtifactError where it was trained with other encoders, or names a condition that nothing is known of."""
     from app.fusion.artifact import EncoderIdentity
     from app.fusion.predictor import FusionPredictor
 
-    identities = {name: EncoderIdentity.of(manifest) for name, manifest in manifests.items()}
+    identities = {
+        "omni": EncoderIdentity.of(Manifest.load(settings.qwen_model_path)),
+        "medical": EncoderIdentity.of(Manifest.load(settings.mmed_llama_model_path)),
+    }
+    folder = settings.fusion_weights_path
     predictor = FusionPredictor.load(folder, identities)
     unknown = sorted(set(predictor.conditions) - set(knowledge.conditions))
     if unknown:
@@ -114,6 +112,17 @@ def warm_up_fusion(omni: CaseEncoder, medical: CaseEncoder, fusion: Predictor) -
     fusion.predict(Evidence(embeddings=omni.encode(case) + medical.encode(case)))
 
 
+def media_limits(settings: Settings) -> MediaLimits:
+    return MediaLimits(
+        max_image_bytes=settings.max_image_bytes,
+        max_image_pixels=settings.max_image_pixels,
+        max_audio_bytes=settings.max_audio_bytes,
+        max_audio_seconds=settings.max_audio_seconds,
+        max_video_bytes=settings.max_video_bytes,
+        max_video_seconds=settings.max_video_seconds,
+    )
+
+
 def check_memory(limit_bytes: int) -> None:
     """ArtifactError when the models, once loaded, take more than the operator allows."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
@@ -125,3 +134,12 @@ def check_memory(limit_bytes: int) -> None:
 def usable_cpus() -> int:
     """CPUs that this process may run on."""
     return len(os.sched_getaffinity(0))
+
+
+def _versions(omni: Manifest, medical: Manifest, knowledge: KnowledgeBase) -> Mapping[str, str]:
+    return {
+        "service": __version__,
+        "omni": omni.digest[:_DIGEST_CHARS],
+        "medical": medical.digest[:_DIGEST_CHARS],
+        "knowledge": knowledge.version,
+    }

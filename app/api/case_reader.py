@@ -6,13 +6,13 @@ that also the refusal of a bad body is worded in it.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.api.body import parse_json
 from app.api.multipart import Part, parse_multipart
 from app.api.schemas import MAX_IMAGES, AnalyzeRequest, PatientRequest
+from app.api.text import clean
 from app.api.validation import FieldError, ValidationFailedError, validate
 from app.domain import CaseRequest, Language, Patient
 from app.errors import AppError, InvalidInputError, MalformedRequestError, PayloadTooLargeError
@@ -70,7 +70,7 @@ def read_multipart_case(content_type: str, body: bytes, limits: InputLimits) -> 
 
 
 def clean_text(text: str | None, max_chars: int, *, at: str = "/text") -> str | None:
-    """NFC, control characters but tab and newline as spaces, trimmed; None where nothing is left.
+    """The text cleaned; None where nothing is left of it.
 
     ValidationFailedError for a null character, PayloadTooLargeError over `max_chars`.
     """
@@ -80,8 +80,7 @@ def clean_text(text: str | None, max_chars: int, *, at: str = "/text") -> str | 
         raise PayloadTooLargeError("text_too_long", limit=max_chars)
     if "\x00" in text:
         raise ValidationFailedError([FieldError(at, "null_character")])
-    composed = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
-    cleaned = "".join(" " if unicodedata.category(c) == "Cc" and c not in "\t\n" else c for c in composed).strip()
+    cleaned = clean(text)
     if len(cleaned) > max_chars:
         raise PayloadTooLargeError("text_too_long", limit=max_chars)
     return cleaned or None

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from app.api.text import clean
 from app.domain import Consciousness, Feedback, Language, Patient, Sex, Vitals
 from app.errors import InvalidInputError
 
@@ -93,8 +94,16 @@ class AnalyzeRequest(WireModel):
     patient: PatientRequest | None = Field(default=None, description="What is known of the patient")
 
 
-Text = Annotated[str, Field(min_length=1, max_length=MAX_FEEDBACK_TEXT_CHARS)]
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+def _cleaned(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if "\x00" in value:
+        raise PydanticCustomError("null_character", "holds a null character")
+    return clean(value)
+
+
+Text = Annotated[str, BeforeValidator(_cleaned), Field(min_length=1, max_length=MAX_FEEDBACK_TEXT_CHARS)]
+Name = Annotated[str, BeforeValidator(_cleaned), Field(min_length=1, max_length=MAX_NAME_CHARS)]
 
 
 class FeedbackRequest(WireModel):

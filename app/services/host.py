@@ -14,7 +14,7 @@ from app.errors import AppError, NotReadyError
 from app.services.ports import AnalysisStore, CaseEncoder, FeedbackStore, Knowledge, MediaDecoder, Predictor
 
 LoadState = Literal["loading", "ready", "failed", "stopping"]
-STEPS = ("storage", "knowledge", "omni", "medical", "fusion", "warm_up")
+STEPS = ("storage", "knowledge", "fusion", "omni", "medical", "warm_up")
 
 
 def _nothing() -> None:

@@ -60,6 +60,10 @@ MEDIA: dict[str, Message] = {
     "image_aspect_ratio": Message(
         "The image is more than {limit} times as long as wide.", "이미지의 가로세로 비율이 {limit}배를 넘습니다."
     ),
+    "audio_not_finite": Message(
+        "The sound holds samples that are no numbers.", "오디오에 숫자가 아닌 표본이 있습니다."
+    ),
+    "video_frame_rate": Message("The video states no usable frame rate.", "동영상의 프레임 속도를 알 수 없습니다."),
     "sequence_too_long": Message(
         "The case is longer than the model can read ({limit} tokens).",
         "사례가 모델이 읽을 수 있는 길이({limit} 토큰)를 넘습니다.",

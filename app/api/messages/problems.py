@@ -72,6 +72,10 @@ _INPUT: dict[str, Message] = {
         "Give either analysis_id, or query and prediction, not both.",
         "analysis_id 또는 query·prediction 중 한 가지만 보내십시오.",
     ),
+    "text_not_unicode": Message("The text is not valid Unicode.", "텍스트가 올바른 유니코드가 아닙니다."),
+    "condition_unknown": Message("No such condition is known here.", "등록되지 않은 질환입니다."),
+    "finding_unknown": Message("No such finding is known here.", "등록되지 않은 소견입니다."),
+    "red_flag_unknown": Message("No such red flag is known here.", "등록되지 않은 위험 징후입니다."),
     "idempotency_key_invalid": Message(
         "Idempotency-Key must be 1 to 128 visible ASCII characters.",
         "Idempotency-Key는 공백 없는 ASCII 1~128자여야 합니다.",
