@@ -131,9 +131,16 @@ def check_memory(limit_bytes: int) -> None:
         raise ArtifactError("memory_limit_exceeded", resident_bytes=resident, limit_bytes=limit_bytes)
 
 
-def usable_cpus() -> int:
-    """CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0))
+def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """CPUs that this process may run on, and no more than a container's quota: threads beyond it only wait.
+
+    `quota_file` is cgroup v2's, "<microseconds or max> <period>"; elsewhere there is none.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    if not quota_file.is_file():
+        return allowed
+    quota, _, period = quota_file.read_text(encoding="ascii").partition(" ")
+    return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
 
 
 def _versions(omni: Manifest, medical: Manifest, knowledge: KnowledgeBase) -> Mapping[str, str]:
