@@ -30,8 +30,8 @@ ANALYZE_REQUESTS: dict[str, Any] = {
         "summary": "An image as a data: URI",
         "value": {
             "text": "Itchy red patch on the forearm since last week.",
-            "image": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
-            "WjR9awAAAABJRU5ErkJggg==",
+            "image": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAEUlEQVR42mPcwoAKmBhGtAAA"
+            "0JwA1BxVCrQAAAAASUVORK5CYII=",
         },
     },
 }
@@ -64,6 +64,11 @@ _METADATA: dict[str, Any] = {
     "red_flags": ["식은땀을 동반한 흉통"],
     "coverage": 0.9,
     "set_size": 2,
+}
+
+FEEDBACK_ANSWER: dict[str, Any] = {
+    "feedback_id": "fb_5d0c2a8e4f6b4a0d9d2b7c1e3f5a7b90",
+    "message": "감사합니다. 피드백이 저장되었습니다.",
 }
 
 ANALYZE_ANSWER: dict[str, Any] = {

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.body import JSON_TYPES, MULTIPART_TYPES
+from app.api.examples import ANALYZE_ANSWER, FEEDBACK_ANSWER
 from app.api.messages.catalogue import problem_detail, problem_title
 from app.api.problems import MEDIA_TYPE, TYPE_PREFIX
 from app.api.schemas import MAX_IMAGES, AnalyzeRequest, FeedbackRequest, PatientRequest, Problem
@@ -68,10 +69,16 @@ def _problem(status: int, code: str) -> dict[str, Any]:
     return response
 
 
-ANALYZE_ERRORS: Responses = _errors([*_SHARED_ERRORS, (504, "deadline_exceeded")])
-FEEDBACK_ERRORS: Responses = _errors(
-    [*_SHARED_ERRORS, (404, "analysis_not_found"), (409, "idempotency_key_reused"), (507, "storage_unavailable")]
-)
+ANALYZE_RESPONSES: Responses = {
+    200: {"content": {JSON_TYPES: {"example": ANALYZE_ANSWER}}},
+    **_errors([*_SHARED_ERRORS, (504, "deadline_exceeded")]),
+}
+FEEDBACK_RESPONSES: Responses = {
+    201: {"content": {JSON_TYPES: {"example": FEEDBACK_ANSWER}}},
+    **_errors(
+        [*_SHARED_ERRORS, (404, "analysis_not_found"), (409, "idempotency_key_reused"), (507, "storage_unavailable")]
+    ),
+}
 NOT_READY: Responses = {
     503: {
         "description": "Not ready: loading, failed or stopping",

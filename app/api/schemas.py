@@ -84,6 +84,10 @@ Images = Annotated[
 class AnalyzeRequest(WireModel):
     """One case. At least one of text, image, audio and video; media as base64 or a `data:` URI, never a path or URL."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [name]} for name in ("text", "image", "audio", "video")]}
+    )
+
     text: str | None = Field(default=None, description="The case in Korean or English")
     image: Images = Field(default=None, description="JPEG, PNG, WebP, BMP, TIFF or DICOM; one, or a list of up to 4")
     audio: str | None = Field(default=None, description="WAV, FLAC, MP3, OGG or M4A")
@@ -108,6 +112,10 @@ Name = Annotated[str, BeforeValidator(_cleaned), Field(min_length=1, max_length=
 
 class FeedbackRequest(WireModel):
     """A verdict on one analysis, named by `analysis_id`, or by `query` and `prediction` together."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["analysis_id"]}, {"required": ["query", "prediction"]}]}
+    )
 
     analysis_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)] | None = Field(
         default=None, description="From the answer of an analysis"

@@ -17,6 +17,7 @@ from app.main import create_app
 from app.server import DrainingServer, server_config
 from app.services.host import STEPS, Components, Progress
 from app.settings import Settings
+from tests.services.waiting import wait_until
 
 KOREAN = "가슴 통증이 한 시간째 있어요"
 ENGLISH = "chest pain for an hour"
@@ -70,12 +71,19 @@ async def until_ready(client: httpx.AsyncClient) -> None:
 
 @contextmanager
 def live_server(parts: Components, **options: Any) -> Iterator[str]:
-    """The application behind a real socket; yields its address. Stops by draining."""
+    """The application behind a real socket, ready; yields its address. Stops by draining."""
+    with serving(settings(**options), builder(parts)) as address:
+        wait_until(lambda: loaded(address).status_code == 200)
+        yield address
+
+
+@contextmanager
+def serving(chosen: Settings, build: Any) -> Iterator[str]:
+    """The same with any `build`, listening but perhaps not ready."""
     stopping = threading.Event()
-    chosen = settings(**options)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    app = create_app(chosen, build=builder(parts), stopping=stopping)
+    app = create_app(chosen, build=build, stopping=stopping)
     config = server_config(
         app, "127.0.0.1", port, max_connections=chosen.max_connections, shutdown_timeout_s=chosen.shutdown_timeout_s
     )
@@ -83,22 +91,17 @@ def live_server(parts: Components, **options: Any) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_ready(address)
-        yield address
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive()
 
 
-def _wait_ready(address: str) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{address}/health/ready", timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
+def loaded(address: str) -> httpx.Response:
+    """What /health/ready says once the load is over, well or not."""
+    deadline = time.monotonic() + 60
+    while (answer := httpx.get(f"{address}/health/ready", timeout=10)).json()["status"] == "loading":
+        assert time.monotonic() < deadline, answer.text
         time.sleep(0.02)
-    raise AssertionError("the server did not get ready")
+    return answer

@@ -16,7 +16,7 @@ from app.api.body import JSON_TYPES, MULTIPART_TYPES, read_body, require_content
 from app.api.case_reader import CaseReading, read_json_case, read_multipart_case
 from app.api.context import context_of
 from app.api.disconnect import while_connected
-from app.api.openapi import ANALYZE_ERRORS, json_body, upload_body
+from app.api.openapi import ANALYZE_RESPONSES, json_body, upload_body
 from app.api.schemas import AnalyzeRequest
 from app.api.state import ApiState, Caller, State
 from app.domain import Analysis
@@ -31,7 +31,7 @@ router = APIRouter(prefix="/api/v1", tags=["analysis"])
     "/analyze",
     summary="Analyse one case",
     response_model=AnalyzeAnswer,
-    responses=ANALYZE_ERRORS,
+    responses=ANALYZE_RESPONSES,
     openapi_extra=json_body(AnalyzeRequest, examples.ANALYZE_REQUESTS),
 )
 async def analyze(request: Request, state: State, _caller: Caller) -> Response:
@@ -44,7 +44,7 @@ async def analyze(request: Request, state: State, _caller: Caller) -> Response:
     "/analyze_upload",
     summary="Analyse one case, media as files",
     response_model=AnalyzeAnswer,
-    responses=ANALYZE_ERRORS,
+    responses=ANALYZE_RESPONSES,
     openapi_extra=upload_body(),
 )
 async def analyze_upload(request: Request, state: State, _caller: Caller) -> Response:

@@ -12,7 +12,7 @@ from app.api import examples
 from app.api.answers import FeedbackAnswer, feedback_message
 from app.api.body import JSON_TYPES, BodyLimits, parse_json, read_body, require_content_type
 from app.api.context import context_of
-from app.api.openapi import FEEDBACK_ERRORS, IDEMPOTENCY_HEADER, json_body
+from app.api.openapi import FEEDBACK_RESPONSES, IDEMPOTENCY_HEADER, json_body
 from app.api.schemas import FeedbackRequest
 from app.api.state import Caller, State
 from app.api.validation import validate
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api/v1", tags=["feedback"])
     summary="Say whether an answer was right",
     status_code=201,
     response_model=FeedbackAnswer,
-    responses=FEEDBACK_ERRORS,
+    responses=FEEDBACK_RESPONSES,
     openapi_extra={**json_body(FeedbackRequest, examples.FEEDBACK_REQUESTS), "parameters": [IDEMPOTENCY_HEADER]},
 )
 async def feedback(request: Request, state: State, caller: Caller) -> Response:

@@ -1,0 +1,224 @@
+"""The real parts wired together, small: converted checkpoints of the exact classes, a random AFNet, a real database.
+
+What the answers say means nothing here; that every part fits the next one does.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from app.conversion.pipeline import ConversionRequest, convert
+from app.conversion.progress import NoProgress
+from app.domain import Source
+from app.encoders.manifest import Manifest
+from app.errors import ArtifactError
+from app.fusion.afnet import AFNet, AFNetConfig
+from app.fusion.artifact import EncoderIdentity, FusionConfig, save_artifact
+from app.fusion.calibration import Calibration, TrainingRegion
+from app.fusion.tokens import VITALS_WIDTH
+from app.knowledge.base import KnowledgeBase
+from app.settings import Settings
+from app.wiring import build_components, check_artifacts, check_memory
+from tests.api.harness import ANALYZE, ENGLISH, FEEDBACK, KOREAN, UPLOAD, loaded, serving
+from tests.api.media_files import b64, png, wav
+from tests.checkpoints import write_llama, write_omni
+
+GROUPS = ("text", "image", "audio", "video", "mixed")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Folders as the settings name them."""
+
+    omni: Path
+    medical: Path
+    fusion: Path
+
+    def settings(self, folder: Path, **overrides: Any) -> Settings:
+        return Settings(
+            _env_file=None,
+            **{
+                "qwen_model_path": self.omni,
+                "mmed_llama_model_path": self.medical,
+                "fusion_weights_path": self.fusion,
+                "database_url": f"sqlite:///{folder}/rows.db",
+                "cache_dir": folder / "cache",
+                "cpu_threads": 1,
+                **overrides,
+            },
+        )
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("pair")
+    checkpoints = {"omni": write_omni(folder / "o", layers=3), "medical": write_llama(folder / "m")}
+    for name, checkpoint in checkpoints.items():
+        request = ConversionRequest(
+            checkpoint=checkpoint,
+            output=folder / name,
+            quantization="none",
+            source="tests/checkpoints.py",
+            source_revision="0",
+            cut_layer=2,
+        )
+        convert(request, NoProgress())
+    made = Pair(folder / "omni", folder / "medical", folder / "fusion")
+    save_fusion(made, tuple(KnowledgeBase.load().conditions)[:12])
+    return made
+
+
+def save_fusion(pair: Pair, conditions: tuple[str, ...]) -> None:
+    """Random weights over real condition ids."""
+    omni, medical = Manifest.load(pair.omni), Manifest.load(pair.medical)
+    findings = tuple(KnowledgeBase.load().findings)[:20]
+    wide = omni.decoder.hidden_size
+    widths = dict.fromkeys((s.value for s in Source if s.value.startswith("omni/")), wide) | {
+        Source.MEDICAL_TEXT.value: medical.decoder.hidden_size,
+        Source.FINDINGS.value: 2 * len(findings),
+        Source.VITALS.value: VITALS_WIDTH,
+    }
+    torch.manual_seed(0)
+    network = AFNet(AFNetConfig(widths, conditions=len(conditions), width=16, heads=2, layers=1)).eval()
+    config = FusionConfig(
+        network=network.config.to_dict(),
+        conditions=conditions,
+        severities=tuple(1 + index % 5 for index in range(len(conditions))),
+        finding_ids=findings,
+        knowledge_version="k",
+        encoders={"omni": EncoderIdentity.of(omni), "medical": EncoderIdentity.of(medical)},
+        sequence_layout="independent",
+        seed=0,
+    )
+    calibration = Calibration(
+        temperature=dict.fromkeys(GROUPS, 1.0),
+        coverage=0.9,
+        conformal_mass=dict.fromkeys(GROUPS, 0.6),
+        min_probability=dict.fromkeys(GROUPS, 0.0),
+        distance_limits={},
+        fitted_on=dict.fromkeys(GROUPS, 10),
+    )
+    region = TrainingRegion(np.zeros(wide, np.float32), np.eye(wide, dtype=np.float32), np.ones(wide, np.float32))
+    save_artifact(
+        pair.fusion,
+        config=config,
+        network=network,
+        calibration=calibration,
+        regions={Source.OMNI_TEXT.value: region},
+        report={},
+    )
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[tuple[httpx.Client, httpx.Response]]:
+    """A client, and what /health/ready said when the load was over."""
+    with serving(settings, build_components) as address, httpx.Client(base_url=address, timeout=30) as client:
+        yield client, loaded(address)
+
+
+def test_a_case_of_everything_goes_through_every_real_part(pair: Pair, tmp_path: Path) -> None:
+    with served(pair.settings(tmp_path)) as (client, ready):
+        assert ready.status_code == 200, ready.text
+        patient = {"age": 58, "vitals": {"sbp": 82, "dbp": 50, "spo2": 88}}
+        body = {"text": KOREAN, "image": [b64(png(64)), b64(png(96))], "audio": b64(wav(1.0)), "patient": patient}
+        answer = client.post(ANALYZE, json=body)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        assert found["metadata"]["modalities"] == ["text", "image", "audio", "vitals"]
+        assert set(found["metadata"]["attribution"]) >= {"omni/text", "medical/text", "omni/image", "omni/audio"}
+        assert [item["code"] for item in found["metadata"]["warnings"]] == []
+        assert found["risk"]["level"] in {"high", "critical"}, (
+            "shock and hypoxia are red flags whatever the network says"
+        )
+        files = [("image", ("a.png", png(64))), ("image", ("b.png", png(96))), ("audio", ("c.wav", wav(1.0)))]
+        uploaded = client.post(
+            UPLOAD, data={"text": KOREAN, "patient": '{"age":58,"vitals":{"sbp":82,"dbp":50,"spo2":88}}'}, files=files
+        )
+        assert uploaded.json()["differential"] == found["differential"]
+        verdict = {"analysis_id": found["analysis_id"], "is_correct": False, "corrected_diagnosis": "J18.9"}
+        headers = {"Idempotency-Key": "once"}
+        first, again = (client.post(FEEDBACK, json=verdict, headers=headers) for _ in range(2))
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert first.json()["feedback_id"] == again.json()["feedback_id"]
+        assert client.get("/health").json()["storage"] == "ok"
+    with served(pair.settings(tmp_path)) as (client, _):
+        late = client.post(FEEDBACK, json={"analysis_id": found["analysis_id"], "is_correct": True})
+        assert late.status_code == 201, "what was answered is there after a restart"
+
+
+def test_the_answer_names_what_answered(pair: Pair, tmp_path: Path) -> None:
+    with served(pair.settings(tmp_path, profile="tiny")) as (client, _):
+        metadata = client.post(ANALYZE, json={"text": ENGLISH}).json()["metadata"]
+    assert metadata["profile"] == "tiny"
+    assert metadata["models"]["omni"] == Manifest.load(pair.omni).digest[:12]
+    assert metadata["models"]["medical"] == Manifest.load(pair.medical).digest[:12]
+    assert set(metadata["models"]) == {"service", "omni", "medical", "knowledge", "fusion"}
+
+
+def broken(pair: Pair, tmp_path: Path, name: str) -> Pair:
+    """A copy of the pair whose part `name` may be damaged."""
+    folders = {part: getattr(pair, part) for part in ("omni", "medical", "fusion")}
+    folders[name] = shutil.copytree(folders[name], tmp_path / name)
+    return Pair(**folders)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "reason"),
+    [
+        ("omni", "decoder.onnx.data", "model_file_damaged"),
+        ("medical", "tokenizer.json", "model_file_damaged"),
+        ("fusion", "weights.safetensors", None),
+    ],
+)
+def test_a_damaged_part_is_not_served(pair: Pair, tmp_path: Path, name: str, file: str, reason: str | None) -> None:
+    damaged = broken(pair, tmp_path, name)
+    target = getattr(damaged, name) / file
+    content = bytearray(target.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    target.write_bytes(content)
+    with served(damaged.settings(tmp_path)) as (client, answer):
+        refused = client.post(ANALYZE, json={"text": ENGLISH})
+    assert (answer.status_code, answer.json()["status"]) == (503, "failed")
+    assert answer.json()["reason"] == (reason or answer.json()["reason"])
+    assert answer.json()["reason"] != "internal_error"
+    assert (refused.status_code, refused.json()["code"]) == (503, "models_failed")
+
+
+def test_the_slots_take_their_own_classes_only(pair: Pair, tmp_path: Path) -> None:
+    swapped = Pair(pair.medical, pair.omni, pair.fusion)
+    with pytest.raises(ArtifactError):
+        build_components(swapped.settings(tmp_path), lambda _step: None)
+
+
+def test_a_condition_that_nothing_is_known_of_is_not_served(pair: Pair, tmp_path: Path) -> None:
+    other = broken(pair, tmp_path, "fusion")
+    save_fusion(other, ("pneumonia", "made_up_condition"))
+    with pytest.raises(ArtifactError, match="made_up_condition"):
+        build_components(other.settings(tmp_path), lambda _step: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("omni", "manifest.json"), ("medical", "decoder.onnx"), ("fusion", "manifest.json")]
+)
+def test_a_missing_part_is_seen_before_anything_listens(pair: Pair, tmp_path: Path, name: str, file: str) -> None:
+    check_artifacts(pair.settings(tmp_path))
+    incomplete = broken(pair, tmp_path, name)
+    (getattr(incomplete, name) / file).unlink()
+    with pytest.raises(ArtifactError):
+        check_artifacts(incomplete.settings(tmp_path))
+
+
+def test_more_memory_than_allowed_is_refused() -> None:
+    check_memory(1 << 40)
+    with pytest.raises(ArtifactError, match="memory_limit_exceeded"):
+        check_memory(1_000_000)
