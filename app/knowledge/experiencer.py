@@ -39,7 +39,9 @@ _HISTORY_AFTER = re.compile(
     r"\s{0,2}(?:의\s?)?(?:에\s?대한\s?)?가족력|\s+(?:also\s+)?(?:runs?\s+in\s+(?:the|my|our)\s+family|(?:in|on)\s+(?:my|the|our|his|her)\s+"
     rf"(?:{_EN_RELATIVES})(?:'s)?(?:\s+side)?)\b"
 )
-_PAST = re.compile(r"돌아가|적이\s?있|병력|앓으|앓았|진단|died|passed away|history|used to|diagnosed|years? ago|family|가족")
+_PAST = re.compile(
+    r"돌아가|적이\s?있|병력|앓으|앓았|진단|died|passed away|history|used to|diagnosed|years? ago|family|가족"
+)
 
 
 @dataclass(frozen=True, slots=True)

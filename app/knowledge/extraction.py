@@ -1,6 +1,6 @@
 """Clinical findings in a text: which, said or denied, and where they stand.
 
-    normalise -> mentions of both languages -> longest wins -> whose? -> said or denied? -> one result per finding
+normalise -> mentions of both languages -> longest wins -> whose? -> said or denied? -> one result per finding
 """
 
 from __future__ import annotations
@@ -51,10 +51,16 @@ class Extractor:
 
 
 def _plain_forms(findings: Mapping[str, FindingEntry], language: str) -> Iterator[tuple[str, str]]:
-    for entry in findings.values():
+    """(finding id, plain form). Special cases come before what they are cases of, so that a shared form is theirs."""
+    for entry in sorted(findings.values(), key=lambda entry: -_depth(entry, findings)):
         for form in entry.forms.en if language == "en" else entry.forms.ko:
             for plain in expand(form):
                 yield entry.id, plain
+
+
+def _depth(entry: FindingEntry, findings: Mapping[str, FindingEntry]) -> int:
+    """How many steps `broader` leads upwards."""
+    return 1 + max((_depth(findings[above], findings) for above in entry.broader), default=-1)
 
 
 def _finding(source: NormalisedText, mention: Mention, *, present: bool) -> Finding:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
-MAX_EXPANSIONS = 1500
+MAX_EXPANSIONS = 5000
 _GROUP = re.compile(r"\(([^()]*)\)")
 
 

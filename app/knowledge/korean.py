@@ -138,7 +138,9 @@ def _link_ends(compact: CompactText, position: int) -> set[tuple[int, bool]]:
     for _ in range(2):
         frontier = _after(text, frontier, _ADVERBS, _LONGEST_ADVERB)
         ends |= frontier
-    negated = {end + 1 for end in ends if text.startswith(_NEGATIONS, end) and (end > position or compact.follows_space(end))}
+    negated = {
+        end + 1 for end in ends if text.startswith(_NEGATIONS, end) and (end > position or compact.follows_space(end))
+    }
     return {(end, False) for end in ends} | {(end, True) for end in negated}
 
 

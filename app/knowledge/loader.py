@@ -1,9 +1,9 @@
 """Reads the knowledge files, or refuses them with one line that names the file, the entry and the reason.
 
-    data/
-      conditions/*.yaml    lists of `Condition`
-      findings/*.yaml      lists of `FindingEntry`
-      red_flags.yaml       a list of `RedFlagRule`
+data/
+  conditions/*.yaml    lists of `Condition`
+  findings/*.yaml      lists of `FindingEntry`
+  red_flags.yaml       a list of `RedFlagRule`
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def _parse(path: Path, index: int, raw: object, model: type[EntryT]) -> EntryT:
 
 def _check_finding(entry: FindingEntry, known: dict[str, FindingEntry], path: Path) -> None:
     _check_known(entry.broader, known, path, entry.id, "broader")
-    if entry.id in entry.broader:
-        raise _refusal(path, entry.id, "broader: names the finding itself")
+    if _leads_back(entry.id, known):
+        raise _refusal(path, entry.id, "broader: leads back to the finding itself")
     for language, forms in (("en", entry.forms.en), ("ko", entry.forms.ko)):
         if len(set(forms)) != len(forms):
             raise _refusal(path, entry.id, f"forms.{language}: the same form twice")
@@ -142,6 +142,19 @@ def _check_finding(entry: FindingEntry, known: dict[str, FindingEntry], path: Pa
                 expand(form)
             except FormError as error:
                 raise _refusal(path, entry.id, f"forms.{language}: {error}") from error
+
+
+def _leads_back(finding_id: str, known: dict[str, FindingEntry]) -> bool:
+    seen: set[str] = set()
+    frontier = list(known[finding_id].broader)
+    while frontier:
+        above = frontier.pop()
+        if above == finding_id:
+            return True
+        if above not in seen and above in known:
+            seen.add(above)
+            frontier.extend(known[above].broader)
+    return False
 
 
 def _check_condition(entry: Condition, known: dict[str, FindingEntry], path: Path) -> None:

@@ -19,7 +19,9 @@ class ConditionIndex:
 
     def __init__(self, conditions: Mapping[str, Condition]) -> None:
         self._names = _unambiguous((key(name), entry.id) for entry in conditions.values() for name in _names(entry))
-        own = {key(name): entry.id for entry in conditions.values() for name in (entry.id, entry.name.en, entry.name.ko)}
+        own = {
+            key(name): entry.id for entry in conditions.values() for name in (entry.id, entry.name.en, entry.name.ko)
+        }
         self._names.update(own)
         self._codes = _unambiguous((entry.icd10, entry.id) for entry in conditions.values())
         self._categories = _unambiguous((entry.icd10[:3], entry.id) for entry in conditions.values())

@@ -25,15 +25,21 @@ _RESTART = frozenset(
 )
 _AUXILIARIES = frozenset("do did does have has had am is are was were think believe".split())
 _LIST_NEGATORS = frozenset("no never without denies denied deny denying neither nor none negative absent".split())
-_LIST_VERBS = frozenset("have had having feel feeling felt notice noticed experience experienced experiencing get got suffer report any think".split())
+_LIST_VERBS = frozenset(
+    "have had having feel feeling felt notice noticed experience experienced experiencing get got suffer report any think".split()
+)
 _INERT_AFTER: dict[str, frozenset[str]] = {
     "not": frozenset(
         """only just sure certain know known stop stopped stopping go going gone better improve improved improving help helped
         helping helps work working relieve relieved resolve resolved resolving subside subsided subsiding ease easing
         remember tell disappear disappearing disappeared settle settling let respond responding""".split()
     ),
-    "no": frozenset("relief improvement better idea doubt matter change help wonder response different one's reason apparent obvious".split()),
-    "without": frozenset("relief help improvement treatment reason cause warning effort exertion success medication apparent obvious".split()),
+    "no": frozenset(
+        "relief improvement better idea doubt matter change help wonder response different one's reason apparent obvious".split()
+    ),
+    "without": frozenset(
+        "relief help improvement treatment reason cause warning effort exertion success medication apparent obvious".split()
+    ),
     "never": frozenset("such go goes went stop stops stopped ends ended end".split()),
 }
 _MODALS = frozenset("can could will would".split())

@@ -18,7 +18,11 @@ _REFUSED = r"(?:부인|음성|무(?=[\s,.)\]]|$)|(?:[:=]\s?)(?:없|무|no\b|none
 _CEASED = r"(?:사라졌|사라진|사라지고|없어졌|없어진|없어지고)"
 _UNCEASING = "(?:" + "|".join(UNCEASING) + ")"
 _NOT_DOING = (
-    r"(?:여|어|아|려|해|이)?\s?(?!" + _UNCEASING + r")[가-힣]{0,4}?(?:지|진|질)(?:는|도|를|가)?\s?(?:" + r"|".join(NEGATION_ADVERBS) + r")?\s?(?:않|못|안\s?[하해했])"
+    r"(?:여|어|아|려|해|이)?\s?(?!"
+    + _UNCEASING
+    + r")[가-힣]{0,4}?(?:지|진|질)(?:는|도|를|가)?\s?(?:"
+    + r"|".join(NEGATION_ADVERBS)
+    + r")?\s?(?:않|못|안\s?[하해했])"
 )
 _ENDING = r"(?:는|은|던|을|ㄴ|이|기|기는|긴|거나|고|한)?"
 _DENIED = f"(?:{_ABSENT}|{_NOT_BEING}|{_REFUSED}|{_CEASED}|{_NOT_DOING})"

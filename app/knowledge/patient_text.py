@@ -25,7 +25,9 @@ _YEARS = (
     re.compile(r"(?<![가-힣])[남여]\s?/\s?(\d{1,3})(?![\d/])"),
     re.compile(r"\b(?:aged?|age is|age:)\s?(\d{1,3})(?![\d-])"),
     re.compile(r"\bi(?:'m| am)\s(?:a\s)?(\d{1,3})(?=\s?(?:[,.;]|and\b|male\b|female\b|$))"),
-    re.compile(rf"(?<!\d)(\d{{1,3}})\s?(?:세|살)(?!\s?(?:때|부터|이후|무렵|이전|까지|빠|쪘|쯤에|연상|연하|차이|미만|이상)){_RELATIVE_NEXT}"),
+    re.compile(
+        rf"(?<!\d)(\d{{1,3}})\s?(?:세|살)(?!\s?(?:때|부터|이후|무렵|이전|까지|빠|쪘|쯤에|연상|연하|차이|미만|이상)){_RELATIVE_NEXT}"
+    ),
     re.compile(r"(?:나이|연령)\s?[:=은는]?\s?(\d{1,3})"),
 )
 _DECADE = re.compile(r"(?<!\d)([1-9]0)대\s?(?:초반|중반|후반)?\s?(?:남|여|환자|주부|직장인)")
@@ -36,40 +38,75 @@ _SMALL_UNITS = (
     (re.compile(r"생후\s?(\d{1,2})\s?(?:개월|달)"), 1 / 12),
     (re.compile(r"생후\s?(\d{1,2})\s?주"), 7 / 365.25),
     (re.compile(r"생후\s?(\d{1,2})\s?일"), 1 / 365.25),
-    (re.compile(r"(?<!\d)(\d{1,2})\s?개월\s?(?:된\s?)?(?:아기|아이|영아|유아|남아|여아|아들|딸|남자아이|여자아이)"), 1 / 12),
+    (
+        re.compile(r"(?<!\d)(\d{1,2})\s?개월\s?(?:된\s?)?(?:아기|아이|영아|유아|남아|여아|아들|딸|남자아이|여자아이)"),
+        1 / 12,
+    ),
 )
 _AGED = r"(?:(?:years?|yrs?|months?|weeks?|days?)\s?-?\s?old|y/o|yo|\d{1,3}\s?(?:세|살|개월)(?:\s?된)?(?:의)?|[1-9]0대(?:\s?[초중후]반)?(?:의)?)"
 _SEXES: tuple[tuple[Sex, re.Pattern[str]], ...] = (
     ("female", re.compile(rf"{_AGED}[\s,-]{{0,2}}(?:\w+\s)?(?:woman|female|girl|lady)\b")),
     ("male", re.compile(rf"{_AGED}[\s,-]{{0,2}}(?:\w+\s)?(?:man|male|boy|gentleman)\b")),
-    ("female", re.compile(rf"{_AGED}[\s,]{{0,2}}(?:미혼\s|기혼\s)?(?:여성|여자|여아|여학생|여환|딸|주부|임산부|임신부)")),
+    (
+        "female",
+        re.compile(rf"{_AGED}[\s,]{{0,2}}(?:미혼\s|기혼\s)?(?:여성|여자|여아|여학생|여환|딸|주부|임산부|임신부)"),
+    ),
     ("male", re.compile(rf"{_AGED}[\s,]{{0,2}}(?:미혼\s|기혼\s)?(?:남성|남자|남아|남학생|남환|아들)")),
-    ("female", re.compile(r"\bi(?:'m| am) an? (?:\w+ )?(?:woman|female|girl)\b|\b(?:sex|gender)\s?[:=]\s?f(?:emale)?\b|\bpatient is (?:a )?female\b")),
-    ("male", re.compile(r"\bi(?:'m| am) an? (?:\w+ )?(?:man|male|guy|boy)\b|\b(?:sex|gender)\s?[:=]\s?m(?:ale)?\b|\bpatient is (?:a )?male\b")),
-    ("female", re.compile(r"(?<![가-힣])(?:여성|여자)(?:입니다|이에요|예요|이고|인데|\s?환자)|(?:성별)\s?[:=은]?\s?여")),
+    (
+        "female",
+        re.compile(
+            r"\bi(?:'m| am) an? (?:\w+ )?(?:woman|female|girl)\b|\b(?:sex|gender)\s?[:=]\s?f(?:emale)?\b|\bpatient is (?:a )?female\b"
+        ),
+    ),
+    (
+        "male",
+        re.compile(
+            r"\bi(?:'m| am) an? (?:\w+ )?(?:man|male|guy|boy)\b|\b(?:sex|gender)\s?[:=]\s?m(?:ale)?\b|\bpatient is (?:a )?male\b"
+        ),
+    ),
+    (
+        "female",
+        re.compile(r"(?<![가-힣])(?:여성|여자)(?:입니다|이에요|예요|이고|인데|\s?환자)|(?:성별)\s?[:=은]?\s?여"),
+    ),
     ("male", re.compile(r"(?<![가-힣])(?:남성|남자)(?:입니다|이에요|예요|이고|인데|\s?환자)|(?:성별)\s?[:=은]?\s?남")),
-    ("female", re.compile(r"\b\d{1,3}\s?/?\s?f(?![a-z0-9/])|(?<![a-z])f\s?/\s?\d{1,3}(?![\d/])|(?<![가-힣])여\s?/\s?\d{1,3}")),
-    ("male", re.compile(r"\b\d{1,3}\s?/?\s?m(?![a-z0-9/])|(?<![a-z])m\s?/\s?\d{1,3}(?![\d/])|(?<![가-힣])남\s?/\s?\d{1,3}")),
+    (
+        "female",
+        re.compile(r"\b\d{1,3}\s?/?\s?f(?![a-z0-9/])|(?<![a-z])f\s?/\s?\d{1,3}(?![\d/])|(?<![가-힣])여\s?/\s?\d{1,3}"),
+    ),
+    (
+        "male",
+        re.compile(r"\b\d{1,3}\s?/?\s?m(?![a-z0-9/])|(?<![a-z])m\s?/\s?\d{1,3}(?![\d/])|(?<![가-힣])남\s?/\s?\d{1,3}"),
+    ),
 )
 _PRESSURE = (
     re.compile(rf"(?:\bbp|blood pressure|혈압){_IS}(\d{{2,3}})\s?(?:/|over|에서|에)\s?(\d{{2,3}})"),
     re.compile(r"(?<![\d/])(\d{2,3})\s?/\s?(\d{2,3})\s?mm\s?hg"),
 )
 _SYSTOLIC = re.compile(rf"(?:\bsbp|systolic(?: blood pressure| bp)?|수축기\s?혈압|수축기){_IS}(\d{{2,3}})(?!\d|\.\d)")
-_HEART_RATE = re.compile(rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박){_IS}(?:분당\s?)?(\d{{2,3}})(?!\d|\.\d|\s?/\s?\d)")
-_BREATHING_RATE = re.compile(rf"(?:\brr|resp(?:iratory|iration)? rate|respirations|호흡\s?수|호흡){_IS}(?:분당\s?)?(\d{{1,2}})(?!\d|\.\d|\s?/\s?\d)")
+_HEART_RATE = re.compile(
+    rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박){_IS}(?:분당\s?)?(\d{{2,3}})(?!\d|\.\d|\s?/\s?\d)"
+)
+_BREATHING_RATE = re.compile(
+    rf"(?:\brr|resp(?:iratory|iration)? rate|respirations|호흡\s?수|호흡){_IS}(?:분당\s?)?(\d{{1,2}})(?!\d|\.\d|\s?/\s?\d)"
+)
 _SATURATION = re.compile(
     rf"(?:\bsp[o0]2|\bsao2|\bo2 sat(?:uration)?s?|oxygen (?:saturation|sats?|level)|\bsats?|saturation|산소\s?포화도|포화도){_IS}(\d{{2,3}}(?:\.\d)?)(?!\d)\s?%?"
 )
 _CELSIUS = (
-    re.compile(rf"(?:\bbt|\btemp(?:erature)?|체온|고열|열|fever){_IS}(\d{{2}}(?:\.\d{{1,2}})?)(?!\d)(?!\s?(?:일|시간|분|년|주|개월|days?|hours?|weeks?|f\b|°f|%))"),
-    re.compile(r"(?<![\d.])(3[4-9](?:\.\d{1,2})?|4[0-3](?:\.\d{1,2})?)\s?(?:도(?![가-힣])|도(?=[가씨까정를의로 ])|°\s?c?(?!f)\b|degrees?\s?c|c(?![a-z]))"),
+    re.compile(
+        rf"(?:\bbt|\btemp(?:erature)?|체온|고열|열|fever){_IS}(\d{{2}}(?:\.\d{{1,2}})?)(?!\d)(?!\s?(?:일|시간|분|년|주|개월|days?|hours?|weeks?|f\b|°f|%))"
+    ),
+    re.compile(
+        r"(?<![\d.])(3[4-9](?:\.\d{1,2})?|4[0-3](?:\.\d{1,2})?)\s?(?:도(?![가-힣])|도(?=[가씨까정를의로 ])|°\s?c?(?!f)\b|degrees?\s?c|c(?![a-z]))"
+    ),
 )
 _FAHRENHEIT = (
     re.compile(rf"(?:\btemp(?:erature)?|fever){_IS}(\d{{2,3}}(?:\.\d)?)(?!\d|\.\d)"),
     re.compile(r"(?<![\d.])(\d{2,3}(?:\.\d)?)\s?(?:°\s?f|degrees?\s?f|f\b)"),
 )
-_PAIN = re.compile(r"(?:pain|hurts|nrs|vas|통증|아픔)[^0-9\n.]{0,24}(\d{1,2})\s?(?:/|out of)\s?10(?!\d)|통증\s?(?:점수)?\s?(\d{1,2})\s?점")
+_PAIN = re.compile(
+    r"(?:pain|hurts|nrs|vas|통증|아픔)[^0-9\n.]{0,24}(\d{1,2})\s?(?:/|out of)\s?10(?!\d)|통증\s?(?:점수)?\s?(\d{1,2})\s?점"
+)
 
 
 def extract_patient(text: str) -> Patient:

@@ -89,7 +89,9 @@ IRREGULAR: dict[str, str] = {
     "wheezy": "wheeze",
 }
 
-DROPPED = frozenset(["a", "an", "the", "my", "his", "her", "their", "our", "your", "this", "that", "some", "any", "of", "s", "to"])
+DROPPED = frozenset(
+    ["a", "an", "the", "my", "his", "her", "their", "our", "your", "this", "that", "some", "any", "of", "s", "to"]
+)
 """Never part of a form, and passed over freely inside a match."""
 
 SKIPPABLE = frozenset(
@@ -105,5 +107,19 @@ SKIPPABLE = frozenset(
 """May stand between two words of a form, a few at a time; a form may also name them."""
 
 NEGATORS = frozenset(
-    ["no", "not", "never", "without", "denies", "denied", "deny", "denying", "neither", "nor", "none", "absent", "negative"]
+    [
+        "no",
+        "not",
+        "never",
+        "without",
+        "denies",
+        "denied",
+        "deny",
+        "denying",
+        "neither",
+        "nor",
+        "none",
+        "absent",
+        "negative",
+    ]
 )
