@@ -17,6 +17,10 @@ from app.errors import ArtifactError
 OMNI = "Qwen2_5OmniThinkerForConditionalGeneration"
 FULL_OMNI = frozenset({"Qwen2_5OmniForConditionalGeneration", "Qwen2_5OmniModel"})
 """The second is what the published 7B checkpoint calls itself."""
+CONFIG_ERRORS = (TypeError, ValueError, ZeroDivisionError, AttributeError, KeyError)
+"""What transformers' config classes and the arithmetic on their fields raise for a value of the wrong kind."""
+HEAD_DIM_STEP = 16
+"""GroupQueryAttention's fused rotary asks for it."""
 ROPE_TYPES = frozenset({"default", "linear", "llama3"})
 """The scalings that are a fixed change of the frequencies; the others depend on the length of the sequence."""
 
@@ -110,7 +114,7 @@ def parse_config(checkpoint: Checkpoint, architecture: Architecture) -> Any:
         raw = raw.get("thinker_config", {})
     try:
         return classes[architecture](**raw)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except CONFIG_ERRORS as error:
         raise invalid(checkpoint.folder, f"config.json is not a {architecture} config: {error}") from error
 
 
@@ -128,6 +132,8 @@ def decoder_layout(
         raise ArtifactError("conversion_cut_layer", cut_layer=cut, layers=layers)
     if text.hidden_act != "silu":
         raise unsupported(checkpoint, f"hidden_act is {text.hidden_act!r}")
+    if _head_dim(text) % HEAD_DIM_STEP:
+        raise unsupported(checkpoint, f"the width of a head is no multiple of {HEAD_DIM_STEP}")
     sliding = _sliding_layers(architecture, text)
     is_llama = architecture == "LlamaForCausalLM"
     attention_bias = is_llama and bool(text.attention_bias)
@@ -147,7 +153,6 @@ def unsupported(checkpoint: Checkpoint, reason: str) -> ArtifactError:
 
 
 def _decoder_spec(checkpoint: Checkpoint, text: Any, cut_layer: int, sliding: frozenset[int]) -> DecoderSpec:
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     return DecoderSpec(
         hidden_size=text.hidden_size,
         intermediate_size=text.intermediate_size,
@@ -155,7 +160,7 @@ def _decoder_spec(checkpoint: Checkpoint, text: Any, cut_layer: int, sliding: fr
         cut_layer=cut_layer,
         heads=text.num_attention_heads,
         kv_heads=text.num_key_value_heads,
-        head_dim=head_dim,
+        head_dim=_head_dim(text),
         vocab_size=text.vocab_size,
         rms_norm_eps=text.rms_norm_eps,
         rope_theta=text.rope_theta,
@@ -164,6 +169,11 @@ def _decoder_spec(checkpoint: Checkpoint, text: Any, cut_layer: int, sliding: fr
         max_position=text.max_position_embeddings,
         sliding_window=text.sliding_window if sliding else None,
     )
+
+
+def _head_dim(text: Any) -> int:
+    width: int = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return width
 
 
 def _inverse_frequencies(checkpoint: Checkpoint, text: Any) -> tuple[float, ...]:
@@ -180,6 +190,8 @@ def _inverse_frequencies(checkpoint: Checkpoint, text: Any) -> tuple[float, ...]
         frequencies, _ = ROPE_INIT_FUNCTIONS[kind](text, torch.device("cpu"))
     except (KeyError, TypeError, ValueError) as error:
         raise invalid(checkpoint.folder, f"rope_scaling cannot be used: {error}") from error
+    if not (frequencies.isfinite().all() and (frequencies > 0).all()):
+        raise invalid(checkpoint.folder, "rope_theta or rope_scaling gives no usable frequencies")
     return tuple(frequencies.double().tolist())
 
 

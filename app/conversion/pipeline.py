@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from app.conversion.architecture import (
+    CONFIG_ERRORS,
     OMNI,
     DecoderLayout,
     architecture_of,
     decoder_layout,
     parse_config,
 )
-from app.conversion.checkpoint import Checkpoint
+from app.conversion.checkpoint import Checkpoint, invalid
 from app.conversion.decoder_graph import build_decoder
 from app.conversion.graph import GraphBuilder
 from app.conversion.progress import Progress
-from app.conversion.quantization import BLOCK_SIZES, decoder_scheme, tower_scheme
+from app.conversion.quantization import decoder_scheme, tower_scheme
+from app.conversion.request import ConversionRequest
 from app.conversion.staging import staged_folder
 from app.conversion.text_files import (
     EMBEDDING_NAME,
@@ -34,33 +36,12 @@ from app.conversion.text_files import (
 )
 from app.conversion.tower_graphs import build_audio, build_vision
 from app.conversion.towers import AudioLayout, VisionLayout, audio_layout, omni_tokens, vision_layout
-from app.encoders.manifest import MANIFEST_NAME, Architecture, Manifest, OmniTokens, Quantization, file_sha256
+from app.encoders.manifest import MANIFEST_NAME, Architecture, Manifest, OmniTokens, file_sha256
 from app.errors import ArtifactError
 
 TOOLS = ("onnx", "onnxruntime", "safetensors", "tokenizers", "torch", "transformers")
-BYTES_PER_WEIGHT = {"none": 4.0, "int8": 1.2, "int4": 0.75}
-"""Upper estimates, scales and alignment included, for the check of free disk space."""
 SLACK_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class ConversionRequest:
-    """What to convert and how.
-
-    `cut_layer` K keeps the first K layers (None: all). `prompt_prefix` and `prompt_suffix` are the constant text around
-    the user's own. `max_pixels` lowers the preprocessor's limit on an image. `block_size` is int4's.
-    """
-
-    checkpoint: Path
-    output: Path
-    quantization: Quantization
-    source: str
-    source_revision: str
-    block_size: int = 128
-    cut_layer: int | None = None
-    prompt_prefix: str = ""
-    prompt_suffix: str = ""
-    max_pixels: int | None = None
+"""For what the estimate of a folder's size leaves out: settings, tokenizer, convolutions, alignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +56,12 @@ class _Plan:
     audio: AudioLayout | None
     tokens: OmniTokens | None
     tokenizer: Any
+    bos_token_id: int | None
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor that is read."""
+        towers = [layout.tensors() for layout in (self.vision, self.audio) if layout is not None]
+        return {name: shape for part in (self.decoder.tensors(), *towers) for name, shape in part.items()}
 
     @property
     def weights(self) -> dict[str, int]:
@@ -95,50 +82,61 @@ def convert(request: ConversionRequest, progress: Progress) -> Manifest:
     weight), whatever the depth. ArtifactError for a checkpoint that is damaged or of another class, for settings that
     make no sense and for a disk that is too full; before anything is written, but for damage inside a weight.
     """
-    _check(request)
+    request.check()
     plan = _plan(request, progress)
     _check_space(plan)
-    with staged_folder(request.output) as folder:
-        _write_weights(plan, folder, progress)
-        copy_settings(request.checkpoint, folder)
-        write_tokenizer(plan.tokenizer, folder)
-        manifest = _manifest(plan, _hashes(folder, progress))
-        (folder / MANIFEST_NAME).write_text(manifest.canonical(), encoding="utf-8")
-    progress.close()
+    try:
+        with staged_folder(request.output) as folder:
+            _write_weights(plan, folder, progress)
+            copy_settings(request.checkpoint, folder)
+            write_tokenizer(plan.tokenizer, folder)
+            manifest = _manifest(plan, _hashes(folder, progress))
+            (folder / MANIFEST_NAME).write_text(manifest.canonical(), encoding="utf-8")
+    finally:
+        progress.close()
     return manifest
-
-
-def _check(request: ConversionRequest) -> None:
-    if request.block_size not in BLOCK_SIZES:
-        raise ArtifactError("conversion_block_size", block_size=request.block_size, allowed=str(BLOCK_SIZES))
-    checkpoint, output = request.checkpoint.resolve(), request.output.resolve()
-    if output == checkpoint or output in checkpoint.parents:
-        raise ArtifactError("conversion_output", reason="it holds the checkpoint itself", folder=str(output))
 
 
 def _plan(request: ConversionRequest, progress: Progress) -> _Plan:
     """Read every header and check it against config.json; touches no weight."""
     checkpoint = Checkpoint.open(request.checkpoint, progress.advance)
     architecture = architecture_of(checkpoint)
+    request.check_slot(architecture)
     config = parse_config(checkpoint, architecture)
-    decoder = decoder_layout(checkpoint, architecture, config, request.cut_layer)
     tokenizer = load_tokenizer(request.checkpoint)
-    vision = audio = tokens = None
-    tensors = decoder.tensors()
-    if architecture == OMNI:
-        vision = vision_layout(checkpoint, config, request.max_pixels)
-        audio = audio_layout(checkpoint, config)
-        tokens = omni_tokens(checkpoint, config, tokenizer.get_vocab())
-        tensors |= vision.tensors() | audio.tensors()
-    checkpoint.require(tensors)
-    return _Plan(request, checkpoint, architecture, decoder, vision, audio, tokens, tokenizer)
+    try:
+        plan = _layouts(request, checkpoint, architecture, config, tokenizer)
+    except CONFIG_ERRORS as error:
+        raise invalid(checkpoint.folder, f"config.json holds a value that makes no sense: {error}") from error
+    checkpoint.require(plan.tensors())
+    return plan
+
+
+def _layouts(
+    request: ConversionRequest, checkpoint: Checkpoint, architecture: Architecture, config: Any, tokenizer: Any
+) -> _Plan:
+    is_omni = architecture == OMNI
+    return _Plan(
+        request=request,
+        checkpoint=checkpoint,
+        architecture=architecture,
+        decoder=decoder_layout(checkpoint, architecture, config, request.cut_layer),
+        vision=vision_layout(checkpoint, config, request.max_pixels) if is_omni else None,
+        audio=audio_layout(checkpoint, config) if is_omni else None,
+        tokens=omni_tokens(checkpoint, config, tokenizer.get_vocab()) if is_omni else None,
+        tokenizer=tokenizer,
+        bos_token_id=leading_token(tokenizer, request.checkpoint),
+    )
 
 
 def _check_space(plan: _Plan) -> None:
     """Against an upper estimate of the folder's size. ArtifactError `disk_full` with both numbers in MiB."""
     quantization = plan.request.quantization
-    needed = SLACK_BYTES + sum(count * BYTES_PER_WEIGHT[quantization] for count in plan.weights.values())
-    needed += plan.weights["token embedding"] * (0 if quantization == "none" else 1)  # float16, whatever the rest is
+    is_exact = quantization == "none"
+    towers = 4.0 if is_exact else 1.2
+    decoder = {"none": 4.0, "int8": 1.2, "int4": 0.65 + 4 / plan.request.block_size}[quantization]
+    rates = {"token embedding": 4.0 if is_exact else 2.0, "decoder": decoder}
+    needed = SLACK_BYTES + sum(count * rates.get(stage, towers) for stage, count in plan.weights.items())
     parent = next(folder for folder in plan.request.output.absolute().parents if folder.is_dir())
     free = shutil.disk_usage(parent).free
     if free < needed:
@@ -186,7 +184,7 @@ def _manifest(plan: _Plan, hashes: dict[str, str]) -> Manifest:
         tokens=plan.tokens,
         prompt_prefix=request.prompt_prefix,
         prompt_suffix=request.prompt_suffix,
-        bos_token_id=leading_token(plan.tokenizer, request.checkpoint),
+        bos_token_id=plan.bos_token_id,
         source=request.source,
         source_revision=request.source_revision,
         tool_versions={tool: version(tool) for tool in TOOLS},

@@ -28,10 +28,10 @@ def staged_folder(output: Path) -> Iterator[Path]:
     output.parent.mkdir(parents=True, exist_ok=True)
     staging, old = (output.with_name(f".{output.name}.{suffix}") for suffix in ("partial", "old"))
     with _locked(staging):
-        _recover(output, old)
-        _refuse_foreign(output)
-        _empty(staging)
         try:
+            _recover(output, old)
+            _refuse_foreign(output)
+            _empty(staging)
             yield staging
             _sync(staging)
             _swap(staging, output, old)
@@ -42,13 +42,17 @@ def staged_folder(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(staging: Path) -> Iterator[None]:
+    """Hold the folder itself; it is the right one only if its name still leads to it once it is held."""
     staging.mkdir(exist_ok=True)
     handle = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            is_same = os.path.samestat(os.fstat(handle), staging.stat())
+        except (BlockingIOError, FileNotFoundError) as error:
             raise ArtifactError("conversion_running", folder=str(staging)) from error
+        if not is_same:
+            raise ArtifactError("conversion_running", folder=str(staging))
         yield
     finally:
         os.close(handle)

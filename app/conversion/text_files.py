@@ -50,7 +50,9 @@ def load_tokenizer(checkpoint: Path) -> Any:
     try:
         if (checkpoint / TOKENIZER_NAME).is_file() and not (checkpoint / "tokenizer_config.json").is_file():
             return hub.PreTrainedTokenizerFast(tokenizer_file=str(checkpoint / TOKENIZER_NAME))
-        tokenizer = hub.AutoTokenizer.from_pretrained(checkpoint, use_fast=True, local_files_only=True)
+        tokenizer = hub.AutoTokenizer.from_pretrained(
+            checkpoint, use_fast=True, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # transformers and tokenizers raise bare Exception for a damaged file
         raise invalid(checkpoint, f"the tokenizer cannot be read: {error}") from error
     if not tokenizer.is_fast:

@@ -1,0 +1,109 @@
+"""scripts/optimize_models.py as a user runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.encoders.manifest import Manifest
+from tests.checkpoints import write_llama
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "optimize_models.py"
+SOURCE = ["--source", "tests/tiny", "--source-revision", "0"]
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, str(SCRIPT), *map(str, arguments)]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, cwd="/")
+
+
+def test_converts_and_verifies(tmp_path, checkpoint):
+    output = tmp_path / "omni"
+    arguments = ["--slot", "omni", "--checkpoint", checkpoint("omni"), "--output", output, "--cut-layer", "2", *SOURCE]
+    converted = run(*arguments, "--quantization", "int8")
+    assert converted.returncode == 0, converted.stderr
+    assert "layers 2/3" in converted.stdout
+    for stage in ("token embedding", "decoder", "vision tower", "audio tower", "hashing"):
+        assert stage in converted.stderr
+    manifest = Manifest.load(output)
+    assert manifest.quantization == "int8"
+    assert manifest.prompt_prefix == "<|im_start|>user\n"
+    verified = run("--verify", output)
+    assert verified.returncode == 0, verified.stderr
+    assert manifest.digest in verified.stdout
+
+
+@pytest.fixture
+def main(monkeypatch) -> Callable[..., int]:
+    """The script's main in this process, which keeps its signal handlers."""
+    spec = importlib.util.spec_from_file_location("optimize_models", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return lambda *arguments: script.main([str(argument) for argument in arguments])
+
+
+def test_a_damaged_checkpoint_is_one_line(tmp_path, checkpoint, main, capsys):
+    folder = shutil.copytree(checkpoint("llama"), tmp_path / "checkpoint")
+    shard = sorted(folder.glob("model-*.safetensors"))[1]
+    shard.write_bytes(shard.read_bytes()[:-10])
+    assert main("--slot", "medical", "--checkpoint", folder, "--output", tmp_path / "out", *SOURCE) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("error: checkpoint_invalid")
+    assert shard.name in printed.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_file_fails_verification(tmp_path, converted, main, capsys):
+    folder = shutil.copytree(converted("llama"), tmp_path / "out")
+    with (folder / "decoder.onnx.data").open("r+b") as handle:
+        handle.write(b"\xff")
+    assert main("--verify", folder) == 1
+    assert capsys.readouterr().err == f"error: model_file_damaged (folder={folder}, file=decoder.onnx.data)\n"
+
+
+def test_unwritable_output_is_one_line(tmp_path, checkpoint, main, capsys):
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "file" / "out"
+    assert main("--slot", "medical", "--checkpoint", checkpoint("llama"), "--output", output, *SOURCE) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: File exists")
+    assert printed.err.count("\n") == 1
+
+
+def test_missing_arguments_are_named(checkpoint, main, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main("--checkpoint", checkpoint("llama"), "--slot", "medical")
+    assert "--output, --source, --source-revision" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing(signal_number, tmp_path):
+    """Sent as soon as the first weights are written; the checkpoint is large enough for that to be early."""
+    folder = write_llama(tmp_path / "wide", hidden_size=1024, intermediate_size=4096, num_hidden_layers=3)
+    parent = tmp_path / "models"
+    arguments = ["--slot", "medical", "--checkpoint", folder, "--output", parent / "out", *SOURCE]
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    data = parent / ".out.partial" / "decoder.onnx.data"
+    deadline = time.monotonic() + 60
+    while not data.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal_number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.rstrip().endswith("interrupted: nothing was changed")
+    assert list(parent.iterdir()) == []

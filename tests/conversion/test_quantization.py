@@ -1,0 +1,101 @@
+"""What int8 and int4 keep of the pooled embeddings, and the arithmetic of the stored weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from app.conversion.quantization import INT8_LIMIT, quantize_blocks, quantize_rows
+from app.encoders.manifest import Manifest
+from tests.conversion.host import cosine, run_audio, run_decoder, run_vision
+from tests.conversion.test_decoder_parity import embeddings, hidden_states
+from tests.conversion.test_tower_parity import audio_reference, mel, patches, vision_reference
+
+FLOOR = {"int8": 0.999, "int4": 0.97}
+QUANTIZATIONS = sorted(FLOOR)
+LENGTHS = (5, 17, 64, 100, 301)
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+@pytest.mark.parametrize("name", ["llama", "llama3", "biased", "ragged", "qwen2", "mistral", "omni"])
+def test_pooled_decoder_embedding(name, quantization, converted, reference):
+    folder = converted(name, quantization)
+    spec = Manifest.load(folder).decoder
+    for length in LENGTHS:
+        embeds = embeddings(length, spec.hidden_size, length)
+        positions = np.arange(length)
+        axes = np.stack([positions] * 3) if name == "omni" else positions
+        expected = hidden_states(reference(name), embeds)[-1]
+        got = run_decoder(folder / "decoder.onnx", spec, embeds, axes)
+        assert cosine(got, expected) >= FLOOR[quantization], length
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_pooled_tower_embeddings_are_int8_at_both(quantization, converted, reference):
+    folder = converted("omni", quantization)
+    manifest = Manifest.load(folder)
+    for grid in ((1, 2, 2), (1, 10, 14), (1, 32, 32), (2, 18, 10)):
+        x = patches(grid)
+        got = run_vision(folder / "vision.onnx", manifest.vision, x, grid)
+        assert cosine(got, vision_reference(reference("omni"), x, grid)) >= FLOOR["int8"], grid
+    for length in (57, 201, 733):
+        got = run_audio(folder / "audio.onnx", manifest.audio, mel(length))
+        assert cosine(got, audio_reference(reference("omni"), mel(length))) >= FLOOR["int8"], length
+
+
+def test_a_massive_token_costs_the_others_nothing(converted, reference):
+    """The first token of a real decoder is a thousand times larger than the rest inside some layers."""
+    folder = converted("llama", "int8")
+    spec = Manifest.load(folder).decoder
+    embeds = embeddings(33, spec.hidden_size)
+    embeds[0] *= 1000
+    expected = hidden_states(reference("llama"), embeds)[-1]
+    got = run_decoder(folder / "decoder.onnx", spec, embeds, np.arange(33))
+    assert cosine(got[1:], expected[1:]) >= FLOOR["int8"]
+
+
+@pytest.mark.parametrize(
+    ("quantization", "operators"),
+    [
+        ("none", {"FusedMatMul": 20}),
+        ("int8", {"DynamicQuantizeMatMul": 12, "MatMulNBits": 8}),
+        ("int4", {"MatMulNBits": 20}),
+    ],
+)
+def test_each_scheme_uses_its_kernels(quantization, operators, converted):
+    """Four layers of qkv, o, gate, up and down."""
+    model = onnx.load(converted("llama", quantization) / "decoder.onnx", load_external_data=False)
+    kinds = [node.op_type for node in model.graph.node]
+    linears = {kind: kinds.count(kind) for kind in ("FusedMatMul", "DynamicQuantizeMatMul", "MatMulNBits")}
+    assert {kind: count for kind, count in linears.items() if count} == operators
+
+
+def test_int4_is_smaller_than_int8_is_smaller_than_float32(converted):
+    sizes = [(converted("llama", kind) / "decoder.onnx.data").stat().st_size for kind in ("int4", "int8", "none")]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2] / 3
+
+
+def test_rows_round_to_half_a_step_and_stay_inside_seven_bits():
+    part = np.random.default_rng(0).standard_normal((6, 50)).astype(np.float32)
+    part[3] = 0
+    quantized, scales = quantize_rows(part)
+    assert quantized.shape == (50, 6)
+    assert np.abs(quantized).max() <= INT8_LIMIT
+    assert np.iinfo(np.int16).max >= 2 * INT8_LIMIT * 255  # two products of the AVX2 kernel fit
+    assert np.abs(quantized.T * scales[:, None] - part).max() <= scales.max() / 2 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize(("width", "block"), [(128, 128), (576, 128), (100, 32), (20, 32)])
+def test_blocks_hold_any_width(bits, width, block):
+    part = np.random.default_rng(width).standard_normal((6, width)).astype(np.float32)
+    packed, scales = quantize_blocks(part, bits, block)
+    blocks = -(-width // block)
+    assert packed.shape == (6, blocks, block * bits // 8)
+    assert scales.shape == (6, blocks)
+    values = packed if bits == 8 else np.stack([packed & 15, packed >> 4], axis=-1).reshape(6, blocks, block)
+    restored = (values.astype(np.float32) - 2 ** (bits - 1)) * scales[..., None]
+    error = np.abs(restored.reshape(6, -1)[:, :width] - part).max()
+    assert error <= np.abs(scales).max()  # a whole step: the largest magnitude may lie one past the last level
