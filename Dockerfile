@@ -37,11 +37,12 @@ RUN mkdir -p models /data /models \
     && ln -s /models/full models/full \
     && chown 10001:10001 /data
 COPY --from=packages /opt/venv /opt/venv
-COPY app ./app
+# Whatever the umask of the clone was, the service's user can read what it runs.
+COPY --chmod=755 app ./app
 RUN python -m compileall -q app
-COPY scripts ./scripts
-COPY LICENSE ./
-COPY models/embedded ./models/embedded
+COPY --chmod=755 scripts ./scripts
+COPY --chmod=644 LICENSE ./
+COPY --chmod=755 models/embedded ./models/embedded
 COPY --from=pair /build/models/embedded/build ./models/embedded/build
 USER 10001:10001
 ENV HOME=/tmp \
