@@ -8,9 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.evaluation.service import MeasuredService, measured_service
-
-ROOT = Path(__file__).resolve().parents[2]
+from app.evaluation.service import MeasuredService
+from tests.integration.process import ROOT, ServiceProcess
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +20,16 @@ def embedded_pair() -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(embedded_pair: Path) -> Iterator[MeasuredService]:
-    with measured_service(None, {"QUEUE_SIZE": "8", "LOG_LEVEL": "INFO"}) as running:
-        yield running
+def service_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Database, cache and log of `service`."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="session")
+def service(embedded_pair: Path, service_folder: Path) -> Iterator[MeasuredService]:
+    """One for the whole session."""
+    with ServiceProcess(service_folder, QUEUE_SIZE="8").start() as running:
+        yield MeasuredService(running.url, running.process.pid, running.ready_s)
 
 
 @pytest.fixture
