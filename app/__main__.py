@@ -11,7 +11,7 @@ import structlog
 from app.errors import AppError
 from app.main import create_app
 from app.observability import configure_logging
-from app.server import DrainingServer, server_config
+from app.server import DrainingServer, WireLimits, server_config
 from app.settings import Settings, is_loopback
 from app.wiring import check_artifacts, check_database_url
 
@@ -51,7 +51,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         app,
         settings.host,
         settings.port,
-        max_connections=settings.max_connections,
+        limits=WireLimits(settings.max_connections),
         shutdown_timeout_s=settings.shutdown_timeout_s,
     )
     _announce(settings, listener.getsockname()[1])

@@ -4,39 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.api.messages.catalogue import problem_detail, problem_title
 from app.api.problems import MEDIA_TYPE, TYPE_PREFIX
 
-HEADER_TIMEOUT_S = 10
-"""From the connection's first byte, or its last answer, to a whole request head."""
-LINGER_S = 10
-"""How long what is left of a refused body is still read and dropped, so that the client gets to read its answer."""
-KEEP_ALIVE_S = 15
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """What one connection may take; seconds."""
+
+    max_connections: int
+    head_s: float = 10.0
+    """From opening, or from the end of the keep-alive time, to a whole request head."""
+    keep_alive_s: int = 15
+    """From an answer to the next request's first byte."""
+    linger_s: float = 10.0
+    """How long what is left of a refused body is read and dropped, so that the client gets to read its answer."""
 
 
 class ProblemProtocol(H11Protocol):
     """uvicorn's protocol with time limits on request heads and on the rest of refused bodies, and our error body."""
 
-    def __init__(self, *args: Any, max_connections: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: WireLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._max_connections = max_connections
+        self._limits = limits
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
-        if len(self.connections) > self._max_connections:
+        if len(self.connections) > self._limits.max_connections:
             self._refuse(503, "too_many_connections", {"retry_after_s": 2})
             return
-        self._head_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._close_if_idle)
+        self._head_timer = self.loop.call_later(self._limits.head_s, self._close_if_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -52,7 +62,8 @@ class ProblemProtocol(H11Protocol):
         unread = self.conn.their_state is h11.SEND_BODY
         self._stop_timer()
         if not self.transport.is_closing():
-            delay = LINGER_S if unread else KEEP_ALIVE_S + HEADER_TIMEOUT_S
+            next_head_s = self._limits.keep_alive_s + self._limits.head_s
+            delay = self._limits.linger_s if unread else next_head_s
             self._head_timer = self.loop.call_later(delay, self._close_if_idle)
 
     def send_400_response(self, msg: str) -> None:
@@ -86,7 +97,10 @@ class ProblemProtocol(H11Protocol):
 
 
 class DrainingServer(uvicorn.Server):
-    """Sets `stopping` at the first signal: cases in work are finished, new ones are refused."""
+    """Sets `stopping` at the first signal: cases in work are finished, new ones are refused, the exit status is 0.
+
+    uvicorn's own handler raises the signal again at the end, which would end the process with the signal's status.
+    """
 
     def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
         super().__init__(config)
@@ -94,22 +108,25 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._stopping.set()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
-def server_config(app: Any, host: str, port: int, *, max_connections: int, shutdown_timeout_s: float) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp, host: str, port: int, *, limits: WireLimits, shutdown_timeout_s: float
+) -> uvicorn.Config:
     """One process, HTTP/1.1 only, no access log of uvicorn's own, no word of what serves."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=partial(ProblemProtocol, max_connections=max_connections),  # type: ignore[arg-type]
+        http=partial(ProblemProtocol, limits=limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=limits.keep_alive_s,
         timeout_graceful_shutdown=max(1, round(shutdown_timeout_s)),
     )

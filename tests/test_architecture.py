@@ -48,7 +48,7 @@ FOREIGN: dict[str, set[str]] = {
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
     "fastapi": {"api", "main"},
-    "starlette": {"api", "main"},
+    "starlette": {"api", "main", "server"},
     "python_multipart": {"api"},
     "prometheus_client": {"api"},
     "uvicorn": {"server"},

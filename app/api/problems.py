@@ -123,7 +123,8 @@ def _fields(error: AppError) -> Sequence[FieldError]:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
     if error.status_code == 405:
-        return _wrong_method(request, set((error.headers or {}).get("Allow", "").split(", ")))
+        allowed = (error.headers or {}).get("Allow", "GET")  # a folder of files does not say that it takes GET alone
+        return _wrong_method(request, set(allowed.split(", ")))
     code = "route_not_found" if error.status_code == 404 else "http_error"
     return problem_response(context_of(request), error.status_code, code, headers=error.headers)
 

@@ -14,7 +14,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from app.main import create_app
-from app.server import DrainingServer, server_config
+from app.server import DrainingServer, WireLimits, server_config
 from app.services.host import STEPS, Components, Progress
 from app.settings import Settings
 from tests.services.waiting import wait_until
@@ -78,15 +78,14 @@ def live_server(parts: Components, **options: Any) -> Iterator[str]:
 
 
 @contextmanager
-def serving(chosen: Settings, build: Any) -> Iterator[str]:
+def serving(chosen: Settings, build: Any, limits: WireLimits | None = None) -> Iterator[str]:
     """The same with any `build`, listening but perhaps not ready."""
     stopping = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     app = create_app(chosen, build=build, stopping=stopping)
-    config = server_config(
-        app, "127.0.0.1", port, max_connections=chosen.max_connections, shutdown_timeout_s=chosen.shutdown_timeout_s
-    )
+    limits = limits or WireLimits(chosen.max_connections)
+    config = server_config(app, "127.0.0.1", port, limits=limits, shutdown_timeout_s=chosen.shutdown_timeout_s)
     server = DrainingServer(config, stopping)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

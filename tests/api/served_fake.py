@@ -9,7 +9,7 @@ import time
 
 from app.main import create_app
 from app.observability import configure_logging
-from app.server import DrainingServer, server_config
+from app.server import DrainingServer, WireLimits, server_config
 from tests.api.harness import builder, settings
 from tests.services.fakes import components
 
@@ -20,7 +20,7 @@ def main(port: int, seconds: float) -> None:
     stopping = threading.Event()
     chosen = settings(shutdown_timeout_s=10.0)
     app = create_app(chosen, build=builder(parts), stopping=stopping)
-    config = server_config(app, "127.0.0.1", port, max_connections=100, shutdown_timeout_s=chosen.shutdown_timeout_s)
+    config = server_config(app, "127.0.0.1", port, limits=WireLimits(100), shutdown_timeout_s=chosen.shutdown_timeout_s)
     listener = socket.create_server(("127.0.0.1", port))
     DrainingServer(config, stopping).run(sockets=[listener])
 

@@ -125,6 +125,7 @@ async def test_root_docs_and_head() -> None:
         ("DELETE", "/health", 405, "GET, HEAD, OPTIONS"),
         ("TRACE", FEEDBACK, 405, "OPTIONS, POST"),
         ("OPTIONS", ANALYZE, 204, "OPTIONS, POST"),
+        ("POST", "/docs/assets/swagger-ui.css", 405, "GET, HEAD, OPTIONS"),
         ("OPTIONS", "/", 204, "GET, HEAD, OPTIONS"),
     ],
 )

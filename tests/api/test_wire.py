@@ -11,7 +11,8 @@ from contextlib import ExitStack, suppress
 import httpx
 import pytest
 
-from tests.api.harness import ANALYZE, ENGLISH, live_server
+from app.server import WireLimits
+from tests.api.harness import ANALYZE, ENGLISH, builder, live_server, loaded, serving, settings
 from tests.api.media_files import b64
 from tests.api.sockets import connect, head, is_closed, read_reply
 from tests.services.fakes import FakeEncoder, Gate, components
@@ -157,6 +158,59 @@ def _alive(address: str) -> bool:
         return False
 
 
+# --------------------------------------------------------------------------- stallers
+@pytest.fixture(scope="module")
+def strict() -> Iterator[str]:
+    limits = WireLimits(max_connections=50, head_s=0.3, keep_alive_s=1, linger_s=0.3)
+    with serving(settings(max_body_bytes=1000), builder(components()), limits) as url:
+        wait_until(lambda: loaded(url).status_code == 200)
+        yield url
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /api/v1/analyze HT", b"GET / HTTP/1.1\r\nHost: te"])
+def test_a_request_head_that_does_not_arrive_is_hung_up_on(strict: str, sent: bytes) -> None:
+    with connect(strict, timeout_s=3) as wire:
+        wire.sendall(sent)
+        started = time.monotonic()
+        assert is_closed(wire)
+        assert 0.1 < time.monotonic() - started < 2
+
+
+def test_a_trickling_head_after_an_answer_is_hung_up_on(strict: str) -> None:
+    with connect(strict, timeout_s=0.1) as wire:
+        wire.sendall(head("/health/live", method="GET"))
+        wire.settimeout(2)
+        assert read_reply(wire).status == 200
+        wire.settimeout(0.1)
+        started = time.monotonic()
+        closed = False
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while not closed and time.monotonic() - started < 5:
+                wire.sendall(b"G")
+                closed = is_closed(wire)
+    assert 1.0 < time.monotonic() - started < 3
+
+
+def test_a_refused_body_is_not_read_for_ever(strict: str) -> None:
+    with connect(strict, timeout_s=3) as wire:
+        wire.sendall(head(ANALYZE, JSON, "Content-Length: 1000000"))
+        assert read_reply(wire).status == 413
+        started = time.monotonic()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - started < 3:
+                wire.sendall(b"a" * 100)
+                time.sleep(0.02)
+    assert time.monotonic() - started < 2
+
+
+def test_a_client_that_keeps_its_connection_is_served_again_and_again(strict: str) -> None:
+    with connect(strict, timeout_s=3) as wire:
+        for _ in range(6):
+            wire.sendall(head("/health/live", method="GET"))
+            assert read_reply(wire).status == 200
+            time.sleep(0.15)
+
+
 # --------------------------------------------------------------------------- clients that go away
 def test_a_client_that_goes_away_frees_its_place() -> None:
     gate = Gate()
@@ -195,6 +249,8 @@ def _depth(client: httpx.Client) -> int:
 
 # --------------------------------------------------------------------------- load
 def test_alive_while_the_models_work_and_while_bodies_are_parsed() -> None:
+    """Nine of ten answers come within 0.1 s, and none waits for an inference or for a body of 20 MB."""
+
     def slow(_case: object, _cancellation: object) -> None:
         time.sleep(0.8)
 
@@ -207,13 +263,15 @@ def test_alive_while_the_models_work_and_while_bodies_are_parsed() -> None:
         ]
         for call in calls:
             call.start()
-        slowest = 0.0
+        waits = []
         while any(call.is_alive() for call in calls):
             started = time.perf_counter()
             assert client.get("/health/live").status_code == 200
-            slowest = max(slowest, time.perf_counter() - started)
+            waits.append(time.perf_counter() - started)
             time.sleep(0.01)
-    assert slowest < 0.1, slowest
+    waits.sort()
+    assert waits[int(len(waits) * 0.9)] < 0.1
+    assert waits[-1] < 0.6
 
 
 def _json() -> dict[str, str]:

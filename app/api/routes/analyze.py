@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from app.api import examples
 from app.api.answers import AnalyzeAnswer
-from app.api.body import JSON_TYPES, MULTIPART_TYPES, read_body, require_content_type
+from app.api.body import JSON_TYPES, MULTIPART_TYPES, BodyLease, read_body, require_content_type
 from app.api.case_reader import CaseReading, read_json_case, read_multipart_case
 from app.api.context import context_of
 from app.api.disconnect import while_connected
 from app.api.openapi import ANALYZE_RESPONSES, json_body, upload_body
 from app.api.schemas import AnalyzeRequest
 from app.api.state import ApiState, Caller, State
-from app.domain import Analysis
+from app.domain import CaseRequest
 
 INLINE_BYTES = 65_536
 """A smaller body is parsed on the spot; a larger one on a thread."""
@@ -61,15 +61,19 @@ def _read_upload(content_type: str, state: ApiState, body: bytes) -> CaseReading
 async def _answer(request: Request, state: ApiState, read: Callable[[bytes], CaseReading]) -> Response:
     state.analysis.admit()
     with state.body_budget.lease() as lease:
-        body = await read_body(request, state.body_limits, lease)
-        analysis = await while_connected(request, _analyse(request, state, read, body))
+        case = await _read_case(request, state, read, lease)
+        analysis = await while_connected(request, state.analysis.analyze(case))
     content = AnalyzeAnswer.of(analysis).model_dump_json()
     headers = {"Content-Language": analysis.language, "Cache-Control": "no-store"}
     return Response(content, media_type="application/json", headers=headers)
 
 
-async def _analyse(request: Request, state: ApiState, read: Callable[[bytes], CaseReading], body: bytes) -> Analysis:
-    context = context_of(request)
+async def _read_case(
+    request: Request, state: ApiState, read: Callable[[bytes], CaseReading], lease: BodyLease
+) -> CaseRequest:
+    """The body is let go of here: a case holds its files decoded from base64."""
+    body = await read_body(request, state.body_limits, lease)
     reading = read(body) if len(body) <= INLINE_BYTES else await state.readers.run(partial(read, body))
+    context = context_of(request)
     context.language = reading.language or context.language
-    return await state.analysis.analyze(replace(reading.require(), language=context.language))
+    return replace(reading.require(), language=context.language)
