@@ -46,6 +46,7 @@ COPY --chmod=755 models/embedded ./models/embedded
 COPY --from=pair /build/models/embedded/build ./models/embedded/build
 USER 10001:10001
 ENV HOME=/tmp \
+    ORT_DISABLE_TELEMETRY=1 \
     HOST=0.0.0.0 \
     PORT=8000
 VOLUME /data
