@@ -73,22 +73,33 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _announce(settings: Settings, port: int) -> None:
-    log = structlog.get_logger("app")
+    """For people on standard error, for programs in the log; both say whether a key is needed."""
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{port}"
-    example = f"curl -s {url}/api/v1/analyze -H 'Content-Type: application/json' -d '{{\"text\": \"가슴이 아파요\"}}'"
-    log.info("listening", url=url, docs=f"{url}/docs", example=example)
+    key = " -H 'X-API-Key: ...'" if settings.api_keys else ""
+    example = (
+        f"curl -s {url}/api/v1/analyze -H 'Content-Type: application/json'{key} -d '{{\"text\": \"가슴이 아파요\"}}'"
+    )
+    _say(f"listening on {url}, {_access(settings)}; try: {example}")
+    structlog.get_logger("app").info("listening", url=url, access=_access(settings))
+
+
+def _access(settings: Settings) -> str:
     if settings.api_keys:
-        log.info("authentication", keys=len(settings.api_keys))
-    elif is_loopback(settings.host):
-        log.warning("no_authentication", detail="API_KEYS is empty: listening on this machine only")
-    else:
-        log.warning("no_authentication", detail="ALLOW_UNAUTHENTICATED_NETWORK: anyone who reaches the port may call")
+        return f"{len(settings.api_keys)} API key(s)"
+    if is_loopback(settings.host):
+        return "no API key set: this machine only"
+    return "no API key set and reachable from the network: something else must guard this port"
 
 
 def _refuse(reason: str, status: int) -> int:
-    sys.stderr.write(f"medmodal: {reason}\n")
+    _say(reason)
     return status
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"medmodal: {line}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.harness import ANALYZE, ENGLISH
+from app.__main__ import _announce
+from tests.api.harness import ANALYZE, ENGLISH, settings
 from tests.api.sockets import connect, head, read_reply
 from tests.services.waiting import wait_until
 
@@ -117,3 +118,16 @@ def test_it_refuses_to_start_with_one_line(environment: dict[str, str], status: 
     assert words in ended.stderr
     assert "hunter2" not in ended.stderr
     assert ended.stdout == ""
+
+
+def test_it_says_where_it_listens_and_how_to_call_it(capsys: pytest.CaptureFixture[str]) -> None:
+    _announce(settings(host="::1"), 8123)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "http://[::1]:8123" in said
+    assert "this machine only" in said
+    assert "curl -s http://[::1]:8123/api/v1/analyze" in said
+    _announce(settings(api_keys="k" * 16), 1)
+    guarded = capsys.readouterr().err
+    assert "X-API-Key" in guarded
+    assert "kkk" not in guarded
