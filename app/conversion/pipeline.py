@@ -2,77 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from app.conversion.architecture import (
-    CONFIG_ERRORS,
-    OMNI,
-    DecoderLayout,
-    architecture_of,
-    decoder_layout,
-    parse_config,
-)
-from app.conversion.checkpoint import Checkpoint, invalid
 from app.conversion.decoder_graph import build_decoder
 from app.conversion.graph import GraphBuilder
+from app.conversion.plan import Plan, check_space, make_plan
 from app.conversion.progress import Progress
 from app.conversion.quantization import decoder_scheme, tower_scheme
 from app.conversion.request import ConversionRequest
 from app.conversion.staging import staged_folder
-from app.conversion.text_files import (
-    EMBEDDING_NAME,
-    copy_settings,
-    leading_token,
-    load_tokenizer,
-    write_embedding,
-    write_tokenizer,
-)
+from app.conversion.text_files import EMBEDDING_NAME, copy_settings, write_embedding, write_tokenizer
 from app.conversion.tower_graphs import build_audio, build_vision
-from app.conversion.towers import AudioLayout, VisionLayout, audio_layout, omni_tokens, vision_layout
-from app.encoders.manifest import MANIFEST_NAME, Architecture, Manifest, OmniTokens, file_sha256
-from app.errors import ArtifactError
+from app.encoders.manifest import MANIFEST_NAME, Manifest, file_sha256
 
 TOOLS = ("onnx", "onnxruntime", "safetensors", "tokenizers", "torch", "transformers")
-SLACK_BYTES = 64 << 20
-"""For what the estimate of a folder's size leaves out: settings, tokenizer, convolutions, alignment."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A checkpoint that was found whole, and everything that its graphs and its manifest need."""
-
-    request: ConversionRequest
-    checkpoint: Checkpoint
-    architecture: Architecture
-    decoder: DecoderLayout
-    vision: VisionLayout | None
-    audio: AudioLayout | None
-    tokens: OmniTokens | None
-    tokenizer: Any
-    bos_token_id: int | None
-
-    def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every tensor that is read."""
-        towers = [layout.tensors() for layout in (self.vision, self.audio) if layout is not None]
-        return {name: shape for part in (self.decoder.tensors(), *towers) for name, shape in part.items()}
-
-    @property
-    def weights(self) -> dict[str, int]:
-        """Stage -> number of weights that it reads, in the order of the stages."""
-        embedding = self.decoder.spec.vocab_size * self.decoder.spec.hidden_size
-        stages = {"token embedding": embedding, "decoder": _count(self.decoder.tensors()) - embedding}
-        if self.vision is not None:
-            stages["vision tower"] = _count(self.vision.tensors())
-        if self.audio is not None:
-            stages["audio tower"] = _count(self.audio.tensors())
-        return stages
 
 
 def convert(request: ConversionRequest, progress: Progress) -> Manifest:
@@ -83,8 +29,8 @@ def convert(request: ConversionRequest, progress: Progress) -> Manifest:
     make no sense and for a disk that is too full; before anything is written, but for damage inside a weight.
     """
     request.check()
-    plan = _plan(request, progress)
-    _check_space(plan)
+    plan = make_plan(request, progress.advance)
+    check_space(plan)
     try:
         with staged_folder(request.output) as folder:
             _write_weights(plan, folder, progress)
@@ -97,53 +43,7 @@ def convert(request: ConversionRequest, progress: Progress) -> Manifest:
     return manifest
 
 
-def _plan(request: ConversionRequest, progress: Progress) -> _Plan:
-    """Read every header and check it against config.json; touches no weight."""
-    checkpoint = Checkpoint.open(request.checkpoint, progress.advance)
-    architecture = architecture_of(checkpoint)
-    request.check_slot(architecture)
-    config = parse_config(checkpoint, architecture)
-    tokenizer = load_tokenizer(request.checkpoint)
-    try:
-        plan = _layouts(request, checkpoint, architecture, config, tokenizer)
-    except CONFIG_ERRORS as error:
-        raise invalid(checkpoint.folder, f"config.json holds a value that makes no sense: {error}") from error
-    checkpoint.require(plan.tensors())
-    return plan
-
-
-def _layouts(
-    request: ConversionRequest, checkpoint: Checkpoint, architecture: Architecture, config: Any, tokenizer: Any
-) -> _Plan:
-    is_omni = architecture == OMNI
-    return _Plan(
-        request=request,
-        checkpoint=checkpoint,
-        architecture=architecture,
-        decoder=decoder_layout(checkpoint, architecture, config, request.cut_layer),
-        vision=vision_layout(checkpoint, config, request.max_pixels) if is_omni else None,
-        audio=audio_layout(checkpoint, config) if is_omni else None,
-        tokens=omni_tokens(checkpoint, config, tokenizer.get_vocab()) if is_omni else None,
-        tokenizer=tokenizer,
-        bos_token_id=leading_token(tokenizer, request.checkpoint),
-    )
-
-
-def _check_space(plan: _Plan) -> None:
-    """Against an upper estimate of the folder's size. ArtifactError `disk_full` with both numbers in MiB."""
-    quantization = plan.request.quantization
-    is_exact = quantization == "none"
-    towers = 4.0 if is_exact else 1.2
-    decoder = {"none": 4.0, "int8": 1.2, "int4": 0.65 + 4 / plan.request.block_size}[quantization]
-    rates = {"token embedding": 4.0 if is_exact else 2.0, "decoder": decoder}
-    needed = SLACK_BYTES + sum(count * rates.get(stage, towers) for stage, count in plan.weights.items())
-    parent = next(folder for folder in plan.request.output.absolute().parents if folder.is_dir())
-    free = shutil.disk_usage(parent).free
-    if free < needed:
-        raise ArtifactError("disk_full", needed_mib=math.ceil(needed / 2**20), free_mib=free >> 20)
-
-
-def _write_weights(plan: _Plan, folder: Path, progress: Progress) -> None:
+def _write_weights(plan: Plan, folder: Path, progress: Progress) -> None:
     request, checkpoint = plan.request, plan.checkpoint
     dtype = np.float32 if request.quantization == "none" else np.float16
     for stage, weights in plan.weights.items():
@@ -172,7 +72,7 @@ def _hashes(folder: Path, progress: Progress) -> dict[str, str]:
     return hashes
 
 
-def _manifest(plan: _Plan, hashes: dict[str, str]) -> Manifest:
+def _manifest(plan: Plan, hashes: dict[str, str]) -> Manifest:
     request = plan.request
     return Manifest(
         architecture=plan.architecture,
@@ -190,7 +90,3 @@ def _manifest(plan: _Plan, hashes: dict[str, str]) -> Manifest:
         tool_versions={tool: version(tool) for tool in TOOLS},
         files=hashes,
     )
-
-
-def _count(shapes: dict[str, tuple[int, ...]]) -> int:
-    return sum(math.prod(shape) for shape in shapes.values())

@@ -15,7 +15,7 @@ import onnxruntime as ort
 import pytest
 from tokenizers import Tokenizer
 
-from app.conversion import NoProgress, convert, pipeline
+from app.conversion import NoProgress, convert, plan
 from app.conversion.verification import verify
 from app.encoders.manifest import Manifest, file_sha256
 from app.errors import ArtifactError
@@ -234,7 +234,7 @@ def test_the_disk_check_asks_for_no_less_than_is_written(quantization, block_siz
     usage = shutil.disk_usage(tmp_path)
     folder = write_llama(tmp_path / "wide", hidden_size=512, intermediate_size=1024)
     request = request_for(folder, tmp_path / "out", quantization=quantization, block_size=block_size)
-    monkeypatch.setattr(pipeline, "SLACK_BYTES", 1 << 20)
+    monkeypatch.setattr(plan, "SLACK_BYTES", 1 << 20)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
         with pytest.raises(ArtifactError, match="disk_full") as caught:

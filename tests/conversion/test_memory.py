@@ -12,8 +12,8 @@ from tests.checkpoints import write_llama
 
 ROOT = Path(__file__).resolve().parents[2]
 SHALLOW, DEEP = 2, 14
-SHAPE = {"hidden_size": 512, "intermediate_size": 1536, "num_attention_heads": 8, "num_key_value_heads": 4}
-ALLOWED_MIB = 12
+SHAPE = {"hidden_size": 384, "intermediate_size": 1024, "num_attention_heads": 6, "num_key_value_heads": 2}
+ALLOWED_MIB = 8
 MEASURE = """
 import sys
 from pathlib import Path
