@@ -9,7 +9,7 @@ from types import MappingProxyType
 from app.domain import Finding, Language, Patient, RedFlag, RiskLevel
 from app.errors import NotFoundError
 from app.knowledge import patient_text, red_flags, specialties
-from app.knowledge.extraction import Extractor
+from app.knowledge.extraction import Extractor, all_broader
 from app.knowledge.loader import KnowledgeFiles, load_files
 from app.knowledge.matching import ConditionIndex
 from app.knowledge.schema import Condition, FindingEntry, RedFlagRule, Specialty
@@ -25,12 +25,13 @@ class KnowledgeBase:
         self.findings: Mapping[str, FindingEntry] = MappingProxyType(files.findings)
         self.red_flag_rules: Mapping[str, RedFlagRule] = MappingProxyType({rule.id: rule for rule in files.red_flags})
         self.version: str = files.version
+        self._broader = all_broader(files.findings)
         self._extractor = Extractor(files.findings)
         self._index = ConditionIndex(files.conditions)
 
     @classmethod
     def load(cls, path: Path | None = None) -> KnowledgeBase:
-        """Reads the data folder (the project's own by default). Raises ArtifactError for the first thing wrong in it."""
+        """Reads the data folder, by default the project's own. Raises ArtifactError for the first thing wrong in it."""
         return cls(load_files(path or DATA_FOLDER))
 
     # ----------------------------------------------------------------- reading a text
@@ -51,12 +52,18 @@ class KnowledgeBase:
         """Surface forms that two findings claim: (form, the finding that has it, the other)."""
         return self._extractor.collisions
 
+    def broader(self, finding_id: str) -> frozenset[str]:
+        """Every finding that `finding_id` is a special case of, at any distance: present, it makes them present too."""
+        return self._broader[finding_id]
+
     # ----------------------------------------------------------------- danger
     def red_flags(
         self, findings: Iterable[Finding], patient: Patient, language: Language = "en"
     ) -> tuple[RedFlag, ...]:
         """Red flags that are up, most urgent first, named in `language`."""
-        rules = red_flags.raised(self.red_flag_rules.values(), findings, patient)
+        said = {finding.finding_id for finding in findings if finding.present}
+        present = frozenset(said).union(*(self._broader.get(finding_id, frozenset()) for finding_id in said))
+        rules = red_flags.raised(self.red_flag_rules.values(), present, patient)
         return tuple(RedFlag(rule.id, rule.floor, rule.triage, rule.name.get(language)) for rule in rules)
 
     # ----------------------------------------------------------------- words

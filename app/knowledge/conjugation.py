@@ -1,8 +1,8 @@
 """Korean conjugation: every way in which a predicate stem can begin on the page.
 
-아프- is written 아프(고), 아픈, 아플, 아픔, 아픕(니다), 아파, 아팠(다). What follows those beginnings never changes them, so a
-matcher that knows the beginnings knows the verb. Rules: National Institute of Korean Language, Standard Korean grammar,
-regular and irregular conjugation (ㅂ, ㅅ, ㄷ, ㅎ, 르, ㅡ, ㄹ, 하).
+아프- is written 아프(고), 아픈, 아플, 아픔, 아픕(니다), 아파, 아팠(다). What follows those beginnings never
+changes them, so a matcher that knows the beginnings knows the verb. Rules: National Institute of Korean
+Language, Standard Korean grammar, regular and irregular conjugation (ㅂ, ㅅ, ㄷ, ㅎ, 르, ㅡ, ㄹ, 하).
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def compose(lead: str, vowel: str, final: str = " ") -> str:
 
 
 def beginnings(stem: str) -> tuple[str, ...]:
-    """Every beginning of the conjugated forms of `stem` (the dictionary form without 다), e.g. 가렵 -> 가렵, 가려우, 가려워 ...
+    """Every beginning of the conjugated forms of `stem`, e.g. 가렵 -> 가렵, 가려우, 가려워 ...
+
+    `stem` is the dictionary form without 다.
 
     Raises ValueError where the stem does not end in a Korean syllable.
     """

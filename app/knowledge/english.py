@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from app.knowledge.mention import Mention
 from app.knowledge.trie import Node
-from app.knowledge.vocabulary import CONTRACTIONS, DROPPED, IRREGULAR, NEGATORS, SKIPPABLE
+from app.knowledge.vocabulary import AUXILIARIES, CONTRACTIONS, DROPPED, IRREGULAR, NEGATORS, SKIPPABLE
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?[0-9]*|[0-9]+(?:\.[0-9]+)?")
 _JOINING = frozenset({"", "-", "'", '"'})
@@ -115,7 +115,8 @@ def _strip_suffix(word: str) -> str:
 
 def compile_form(form: str) -> tuple[str, ...]:
     """The stems of a plain form, without the words that matching ignores."""
-    return tuple(token.stem for token in tokenize(form.lower()) if token.word not in DROPPED)
+    kept = [token for token in tokenize(form.lower()) if token.word not in DROPPED]
+    return tuple(token.stem for place, token in enumerate(kept) if place == 0 or token.word not in AUXILIARIES)
 
 
 class EnglishMatcher:
@@ -152,7 +153,7 @@ class EnglishMatcher:
             if position == len(tokens) or tokens[position].gap or not node.children:
                 continue
             token = tokens[position]
-            if token.word in DROPPED:
+            if token.word in DROPPED or token.word in AUXILIARIES:
                 stack.append((node, position + 1, skips, negated))
             elif skips < _MAX_SKIPS and (token.word in SKIPPABLE or token.word in NEGATORS):
                 stack.append((node, position + 1, skips + 1, negated or token.word in NEGATORS))

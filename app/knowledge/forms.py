@@ -2,7 +2,7 @@
 
     chest (pain|ache)       either alternative, in place: "chest pain", "chest ache"
     (left|) leg pain        an empty alternative makes the word optional
-    가슴 아프~               a word that ends in ~ is a predicate stem: every conjugation of it is meant (아파, 아픈, 아팠 ...)
+    가슴 아프~               a word that ends in ~ is a predicate stem: every conjugation is meant (아파, 아픈 ...)
 
 Spaces separate words; how matching treats what may stand between them is for `english.py` and `korean.py` to say.
 """

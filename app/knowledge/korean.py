@@ -1,8 +1,9 @@
 """Korean side of the extraction: forms matched syllable by syllable on text without its spaces.
 
-Spacing in typed Korean is free ("가슴통증", "가슴 통증", "가 슴통증"), nouns carry particles and predicates carry endings. So a form
-is a path of syllables; between its words the text may hold a particle and a few adverbs ("가슴*이 너무* 아파요"), and an
-adverb of negation, which is remembered ("열이 *안* 나요"). Predicates are compiled into all their beginnings.
+Spacing in typed Korean is free ("가슴통증", "가슴 통증"), nouns carry particles and predicates carry endings. So a
+form is a path of syllables; between its words the text may hold a particle and a few adverbs ("가슴*이 너무*
+아파요"), and an adverb of negation, which is remembered ("열이 *안* 나요"). Predicates are compiled into all their
+beginnings.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class CompactText:
         return is_syllable(self.text[index - 1]) != is_syllable(self.text[index])
 
     def follows_space(self, index: int) -> bool:
-        return index > 0 and self.positions[index] != self.positions[index - 1] + 1
+        return 0 < index < len(self.positions) and self.positions[index] != self.positions[index - 1] + 1
 
     def word_end(self, index: int) -> int:
         """Index after the last character of the spaced word that character `index` - 1 belongs to."""
@@ -59,10 +60,13 @@ def compile_form(form: str) -> Iterator[tuple[tuple[str, ...], int, bool]]:
         yield path, sum(map(len, choice)), words[-1].endswith("~")
 
 
-_EXTENDERS, _PARTICLES, _ADVERBS = frozenset(EXTENDERS), frozenset(PARTICLES), frozenset(ADVERBS)
-_LONGEST_ADVERB = max(map(len, ADVERBS))
+def _by_first(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    return {word[0]: tuple(sorted({other for other in words if other[0] == word[0]})) for word in words}
+
+
+_EXTENDERS, _PARTICLES, _ADVERBS = _by_first(EXTENDERS), _by_first(PARTICLES), _by_first(ADVERBS)
 _CONNECTOR = re.compile(f"(?:{'|'.join(sorted([*CONNECTORS, *PREFIXES], key=len, reverse=True))})$")
-_NOUN_TAIL = re.compile(NOUN_TAILS)
+_NOUN_TAIL = re.compile("|".join(sorted(NOUN_TAILS, key=len, reverse=True)))
 
 
 class KoreanMatcher:
@@ -80,36 +84,42 @@ class KoreanMatcher:
 
     def mentions(self, text: str) -> list[Mention]:
         compact = CompactText(text)
+        links = Links(compact)
         found: list[Mention] = []
         first = self._root.children
         for index, character in enumerate(compact.text):
             node = first.get(character)
             if node is not None:
-                found.extend(self._longest_from(compact, index, node))
+                best = self._longest_from(compact, links, index, node)
+                if best is not None:
+                    found.append(best)
         return found
 
-    def _longest_from(self, compact: CompactText, index: int, first: Node) -> list[Mention]:
-        shortest = _shortest_weight(compact, index)
-        best: tuple[int, int, str, bool] | None = None
+    def _longest_from(self, compact: CompactText, links: Links, index: int, first: Node) -> Mention | None:
+        shortest: int | None = None
+        best: tuple[Node, int, bool] | None = None
         stack = [(first, index + 1, False)]
         steps = 0
+        text, size = compact.text, len(compact.text)
         while stack and steps < _MAX_STEPS:
             steps += 1
             node, position, negated = stack.pop()
-            if node.finding_id is not None and node.weight >= shortest and (best is None or node.weight > best[0]):
-                if node.open_ended or node.weight > 2 or _noun_may_end(compact, position):
-                    best = (node.weight, position, node.finding_id, negated)
+            if node.finding_id is not None and (best is None or (node.weight, position) > (best[0].weight, best[1])):
+                shortest = shortest or _shortest_weight(compact, index)
+                if node.weight >= shortest and (node.open_ended or node.weight > 2 or _noun_may_end(compact, position)):
+                    best = (node, position, negated)
             gap = node.children.get(GAP)
             if gap is not None:
-                stack.extend((gap, end, negated or turned) for end, turned in _link_ends(compact, position))
-            child = node.children.get(compact.text[position]) if position < len(compact.text) else None
-            if child is not None:
-                stack.append((child, position + 1, negated))
-        if best is None:
-            return []
-        weight, end, finding_id, negated = best
-        start_at, end_at = compact.positions[index], compact.positions[end - 1] + 1
-        return [Mention(finding_id, start_at, end_at, weight, "hangul", negated)]
+                stack.extend((gap, end, negated or turned) for end, turned in links.after(position))
+            if position < size:
+                child = node.children.get(text[position])
+                if child is not None:
+                    stack.append((child, position + 1, negated))
+        if best is None or best[0].finding_id is None:
+            return None
+        node, end, negated = best
+        span = compact.positions[index], compact.positions[end - 1] + 1
+        return Mention(best[0].finding_id, *span, node.weight, "hangul", negated)
 
 
 def _shortest_weight(compact: CompactText, index: int) -> int:
@@ -122,28 +132,45 @@ def _shortest_weight(compact: CompactText, index: int) -> int:
 
 def _noun_may_end(compact: CompactText, end: int) -> bool:
     """A noun of one or two syllables counts only where the word ends, or goes on as nouns do: 열이, but not 열쇠."""
-    if end == len(compact.text) or compact.follows_space(end) or not is_syllable(compact.text[end]):
+    if end >= len(compact.text) or compact.follows_space(end) or not is_syllable(compact.text[end]):
         return True
     return _NOUN_TAIL.match(compact.text, end) is not None
 
 
-def _link_ends(compact: CompactText, position: int) -> set[tuple[int, bool]]:
-    """Where the next word of a form may start, and whether an adverb of negation was passed on the way there."""
-    text = compact.text
-    after_nouns = {position}
-    for words in (_EXTENDERS, _PARTICLES):
-        after_nouns |= _after(text, after_nouns, words, _LONGEST_LINK)
-    ends = set(after_nouns)
-    frontier = after_nouns
-    for _ in range(2):
-        frontier = _after(text, frontier, _ADVERBS, _LONGEST_ADVERB)
-        ends |= frontier
-    negated = {
-        end + 1 for end in ends if text.startswith(_NEGATIONS, end) and (end > position or compact.follows_space(end))
+class Links:
+    """What may come between two words of a form, found once for each position of a text."""
+
+    def __init__(self, compact: CompactText) -> None:
+        self._compact = compact
+        self._known: dict[int, tuple[tuple[int, bool], ...]] = {}
+
+    def after(self, position: int) -> tuple[tuple[int, bool], ...]:
+        """Where the next word may start, and whether an adverb of negation was passed on the way there."""
+        known = self._known.get(position)
+        if known is None:
+            known = self._known[position] = tuple(self._ends(position))
+        return known
+
+    def _ends(self, position: int) -> set[tuple[int, bool]]:
+        compact, text = self._compact, self._compact.text
+        after_nouns = {position}
+        for words in (_EXTENDERS, _PARTICLES):
+            after_nouns.update(_after(text, after_nouns, words))
+        ends = set(after_nouns)
+        frontier = after_nouns
+        for _ in range(2):
+            frontier = _after(text, frontier, _ADVERBS)
+            ends |= frontier
+        spaced = compact.follows_space(position)
+        negated = {end + 1 for end in ends if text.startswith(_NEGATIONS, end) and (end > position or spaced)}
+        return {(end, False) for end in ends} | {(end, True) for end in negated}
+
+
+def _after(text: str, starts: Iterable[int], words: dict[str, tuple[str, ...]]) -> set[int]:
+    """The ends of every one of `words` (by first syllable) that begins at one of `starts`."""
+    return {
+        start + len(word)
+        for start in starts
+        for word in words.get(text[start : start + 1], ())
+        if text.startswith(word, start)
     }
-    return {(end, False) for end in ends} | {(end, True) for end in negated}
-
-
-def _after(text: str, starts: Iterable[int], words: frozenset[str], longest: int) -> set[int]:
-    """The ends of every one of `words` that begins at one of `starts`."""
-    return {start + size for start in starts for size in range(1, longest + 1) if text[start : start + size] in words}

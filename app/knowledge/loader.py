@@ -23,10 +23,8 @@ from app.knowledge.schema import Condition, FindingEntry, Identifier, Model, Red
 
 CODE = "knowledge_invalid"
 
-_BaseLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-
-class _Loader(_BaseLoader):
+class _Loader(yaml.CSafeLoader):
     """Safe YAML that refuses a key written twice instead of keeping the last one."""
 
 
@@ -37,7 +35,8 @@ def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
         seen.add(key)
-    return loader.construct_mapping(node)
+    mapping: dict[Any, Any] = loader.construct_mapping(node)
+    return mapping
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
@@ -107,7 +106,7 @@ def _id_of(entry: Any) -> str:
 
 def _read_list(path: Path) -> list[Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a CSafeLoader)
     except OSError as error:
         raise _refusal(path, "-", f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

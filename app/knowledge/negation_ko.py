@@ -6,30 +6,38 @@ Tails are matched on normalised text that keeps its spaces. Every repetition in 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from app.knowledge.particles import NEGATION_ADVERBS, TAIL_NOUNS, TAIL_PARTICLES, UNCEASING
+from app.knowledge.words import words
 
-_ADVERBS = "(?:(?:" + "|".join(NEGATION_ADVERBS) + r")\s?){0,2}"
-_NOUNS = "(?:" + "|".join(TAIL_NOUNS) + ")"
-_PARTICLES = "(?:" + "|".join(TAIL_PARTICLES) + ")"
+
+def _any(alternatives: Iterable[str]) -> str:
+    return "(?:" + "|".join(alternatives) + ")"
+
+
+_ADVERBS = rf"(?:{_any(NEGATION_ADVERBS)}\s?){{0,2}}"
 _ABSENT = r"없(?!어지지|지\s?않|진\s?않|지는\s?않|는\s?(?:건|것은|게|것이)\s?아니|애)"
-_NOT_BEING = r"(?:아니(?!라\s?도)|아닙|아닌|아녜|아녀|아님|안\s?(?:하|해|했|함|합|한|나(?!아)|났|난|날|납|생|느|있|아프|아파|아픈|아픕|보|걸|먹|마|피))"
-_REFUSED = r"(?:부인|음성|무(?=[\s,.)\]]|$)|(?:[:=]\s?)(?:없|무|no\b|none|neg|음성|아니)|(?:no|none|neg|negative|denied|denies)\b)"
-_CEASED = r"(?:사라졌|사라진|사라지고|없어졌|없어진|없어지고)"
-_UNCEASING = "(?:" + "|".join(UNCEASING) + ")"
+_DONE = words("하 해 했 함 합 한 나(?!아) 났 난 날 납 생 느 있 아프 아파 아픈 아픕 보 걸 먹 마 피")
+_NOT_BEING = rf"(?:아니(?!라\s?도)|아닙|아닌|아녜|아녀|아님|안\s?{_any(_DONE)})"
+_REFUSED = (
+    r"(?:부인|음성|무(?=[\s,.)\]]|$)|(?:[:=]\s?)(?:없|무|no\b|none|neg|음성|아니)"
+    r"|(?:no|none|neg|negative|denied|denies)\b)"
+)
+_CEASED = "(?:사라졌|사라진|사라지고|없어졌|없어진|없어지고)"
 _NOT_DOING = (
-    r"(?:여|어|아|려|해|이)?\s?(?!"
-    + _UNCEASING
-    + r")[가-힣]{0,4}?(?:지|진|질)(?:는|도|를|가)?\s?(?:"
-    + r"|".join(NEGATION_ADVERBS)
-    + r")?\s?(?:않|못|안\s?[하해했])"
+    rf"(?:여|어|아|려|해|이)?\s?(?!{_any(UNCEASING)})[가-힣]{{0,4}}?(?:지|진|질)(?:는|도|를|가)?\s?"
+    rf"{_any(NEGATION_ADVERBS)}?\s?(?:않|못|안\s?[하해했])"
 )
-_ENDING = r"(?:는|은|던|을|ㄴ|이|기|기는|긴|거나|고|한)?"
-_DENIED = f"(?:{_ABSENT}|{_NOT_BEING}|{_REFUSED}|{_CEASED}|{_NOT_DOING})"
-_TAIL = re.compile(rf"{_ENDING}\s{{0,2}}(?:{_NOUNS}\s?){{0,3}}{_PARTICLES}?\s{{0,2}}{_ADVERBS}{_DENIED}")
-_LINK = re.compile(
-    r"\s{0,2}(?:(?:이나|나|과|와|이랑|랑|도|및|또는|혹은|거나|하거나|이거나|증상|통증|증세|그리고|든지|이든|든|[,·/、+&ㆍ]|or|and|nor)\s{0,2}){0,4}"
+_DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING])
+_ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|고|한)?"
+_TAIL = re.compile(
+    rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,3}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
 )
+_CONNECTORS = words(
+    "이나 나 과 와 이랑 랑 도 및 또는 혹은 거나 하거나 이거나 증상 통증 증세 그리고 든지 이든 든 or and nor"
+)
+_LINK = re.compile(rf"\s{{0,2}}(?:(?:{_any(_CONNECTORS)}|[,·/、+&ㆍ])\s{{0,2}}){{0,4}}")
 _MARKS = re.compile(r"\s{0,2}\(\s?([-+±](?:\s?/\s?[-+±]){0,7})\s?\)")
 _LONGEST_LINK = 14
 

@@ -7,6 +7,7 @@ result knows which span of the original it came from.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 _MAX_SEGMENT = 16
 """Marks beyond this many start a segment of their own: normalising is quadratic in the length of a run of marks."""
 _FOLD = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "–": "-", "−": "-", "—": "-", "‐": "-", "‑": "-"})
+
+_PLAIN = re.compile(r"[\x00-\x7f가-힣\u3131-\u318e·…]*")
+"""Characters that are in normal form already, one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class NormalisedText:
 
 
 def normalise(original: str) -> NormalisedText:
-    if original.isascii():
+    if _PLAIN.fullmatch(original):
         length = len(original)
         return NormalisedText(original, original.lower(), range(length), range(1, length + 1))
     characters: list[str] = []
@@ -66,7 +70,7 @@ def _joins_previous(character: str) -> bool:
 
 
 def _normal_form(segment: str) -> str:
-    """NFKC, lower case, quotes and dashes folded; nothing for format characters; stray Korean letters (ㅠ) as they are."""
+    """NFKC, lower case, quotes and dashes folded; "" for format characters; stray Korean letters (ㅠ) as they are."""
     if len(segment) == 1:
         if "가" <= segment <= "힣" or "\u3131" <= segment <= "\u318e":
             return segment

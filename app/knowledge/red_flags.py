@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 
-from app.domain import Finding, Patient
+from app.domain import Patient
 from app.knowledge.schema import RedFlagClause, RedFlagRule, VitalBound
 
 
-def raised(rules: Iterable[RedFlagRule], findings: Iterable[Finding], patient: Patient) -> list[RedFlagRule]:
-    """The rules that hold, most urgent first. Findings that are denied count as absent."""
-    present = {finding.finding_id for finding in findings if finding.present}
+def raised(rules: Iterable[RedFlagRule], present: frozenset[str], patient: Patient) -> list[RedFlagRule]:
+    """The rules that hold, most urgent first. `present`: ids of the findings that the patient has."""
     holding = [rule for rule in rules if any(_holds(clause, present, patient) for clause in rule.when)]
     return sorted(holding, key=lambda rule: (rule.triage, rule.id))
 
 
-def _holds(clause: RedFlagClause, present: Set[str], patient: Patient) -> bool:
+def _holds(clause: RedFlagClause, present: frozenset[str], patient: Patient) -> bool:
     if not present.issuperset(clause.all_of) or not present.isdisjoint(clause.none_of):
         return False
     if clause.any_of and len(present.intersection(clause.any_of)) < clause.at_least:

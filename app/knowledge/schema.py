@@ -43,7 +43,7 @@ Specialty = Literal[
     "general",
 ]
 FindingKind = Literal["symptom", "sign", "history", "exposure"]
-"""`history` and `exposure` are facts about a person, not complaints: said of a relative they are never the patient's."""
+"""`history` and `exposure` are facts about a person, not complaints: said of a relative, never the patient's."""
 VitalName = Literal["sbp", "dbp", "heart_rate", "respiratory_rate", "temperature", "spo2"]
 
 

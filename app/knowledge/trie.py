@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_NO_CHILDREN: dict[str, Node] = {}
+"""Shared by all leaves, which are most of the nodes; never written to."""
+
 
 class Node:
     """`finding_id` is set where a form ends here; `weight` is how much of the text that form accounts for."""
@@ -11,7 +14,7 @@ class Node:
     __slots__ = ("children", "finding_id", "open_ended", "weight")
 
     def __init__(self) -> None:
-        self.children: dict[str, Node] = {}
+        self.children: dict[str, Node] = _NO_CHILDREN
         self.finding_id: str | None = None
         self.weight = 0
         self.open_ended = False
@@ -21,6 +24,8 @@ class Node:
         """Adds a form and returns the finding that has it: the first to claim it keeps it."""
         node = self
         for key in path:
+            if node.children is _NO_CHILDREN:
+                node.children = {}
             node = node.children.setdefault(key, Node())
         if node.finding_id is None:
             node.finding_id, node.weight, node.open_ended = finding_id, weight, open_ended

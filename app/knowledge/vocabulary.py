@@ -2,124 +2,166 @@
 
 from __future__ import annotations
 
-CONTRACTIONS: dict[str, tuple[str, ...]] = {
-    "can't": ("can", "not"),
-    "cant": ("can", "not"),
-    "cannot": ("can", "not"),
-    "won't": ("will", "not"),
-    "wont": ("will", "not"),
-    "don't": ("do", "not"),
-    "dont": ("do", "not"),
-    "doesnt": ("does", "not"),
-    "didnt": ("did", "not"),
-    "havent": ("have", "not"),
-    "hasnt": ("has", "not"),
-    "hadnt": ("had", "not"),
-    "isnt": ("is", "not"),
-    "wasnt": ("was", "not"),
-    "arent": ("are", "not"),
-    "couldnt": ("could", "not"),
-    "wouldnt": ("would", "not"),
-    "ain't": ("is", "not"),
-    "unable": ("can", "not"),
-    "i'm": ("i", "am"),
-    "im": ("i", "am"),
-    "i've": ("i", "have"),
-    "ive": ("i", "have"),
-    "i'd": ("i", "had"),
-    "i'll": ("i", "will"),
-    "o'clock": ("oclock",),
-}
+from app.knowledge.words import words
 
-IRREGULAR: dict[str, str] = {
-    "felt": "feel",
-    "swollen": "swell",
-    "swole": "swell",
-    "threw": "throw",
-    "thrown": "throw",
-    "bled": "bleed",
-    "lost": "lose",
-    "losing": "lose",
-    "broke": "break",
-    "broken": "break",
-    "fell": "fall",
-    "fallen": "fall",
-    "shook": "shake",
-    "shaken": "shake",
-    "bit": "bite",
-    "bitten": "bite",
-    "stung": "sting",
-    "slept": "sleep",
-    "woke": "wake",
-    "woken": "wake",
-    "drank": "drink",
-    "drunk": "drink",
-    "ate": "eat",
-    "eaten": "eat",
-    "came": "come",
-    "went": "go",
-    "gone": "go",
-    "goes": "go",
-    "ran": "run",
-    "lying": "lie",
-    "lay": "lie",
-    "dying": "die",
-    "tore": "tear",
-    "torn": "tear",
-    "spat": "spit",
-    "worse": "worse",
-    "feet": "foot",
-    "teeth": "tooth",
-    "took": "take",
-    "taken": "take",
-    "swallowed": "swallow",
-    "caught": "catch",
-    "stuck": "stick",
-    "burnt": "burn",
-    "drew": "draw",
-    "saw": "see",
-    "seen": "see",
-    "thought": "think",
-    "could": "can",
-    "babies": "baby",
-    "children": "child",
-    "shivery": "shiver",
-    "achy": "ache",
-    "itchy": "itch",
-    "wheezy": "wheeze",
-}
-
-DROPPED = frozenset(
-    ["a", "an", "the", "my", "his", "her", "their", "our", "your", "this", "that", "some", "any", "of", "s", "to"]
-)
+DROPPED = frozenset(words("a an the my his her their our your this that some any of s to"))
 """Never part of a form, and passed over freely inside a match."""
 
+AUXILIARIES = frozenset(words("is are am was were be been being has have had having do does did"))
+"""Passed over freely inside a match; part of a form only where they begin it ("had a fall", "am weak")."""
+
 SKIPPABLE = frozenset(
-    """
-    is are am was were be been being has have had having do does did get gets getting got feel feels feeling felt
-    very really so quite too just also extremely pretty rather somewhat bit little lot slightly constantly always often
-    sometimes suddenly badly severely still now again both all entire whole one either upper lower left right side sided part area region
-    middle inner outer severe bad terrible awful horrible constant mild slight sudden intense sharp dull persistent new
-    worsening increasing acute chronic recurrent occasional frequent intermittent ongoing recent significant marked
-    much more me him it been down into towards through up on at across over near started starting starts become becoming became keep keeps kept around inside in
-    """.split()
+    words(
+        """
+        get gets getting got feel feels feeling felt look looks looked looking seem seems seemed appear appears
+        become becoming became keep keeps kept start started starting starts
+        very really so quite too just also extremely pretty rather somewhat bit little lot slightly much more
+        constantly always often sometimes suddenly badly severely still now again
+        both all entire whole one either upper lower left right side sided part area region middle inner outer
+        severe bad terrible awful horrible constant mild slight sudden intense sharp dull persistent new
+        worsening increasing acute chronic recurrent occasional frequent intermittent ongoing recent significant
+        marked me him it in inside on at into across over near around down up towards through
+        """
+    )
 )
 """May stand between two words of a form, a few at a time; a form may also name them."""
 
 NEGATORS = frozenset(
-    [
-        "no",
-        "not",
-        "never",
-        "without",
-        "denies",
-        "denied",
-        "deny",
-        "denying",
-        "neither",
-        "nor",
-        "none",
-        "absent",
-        "negative",
-    ]
+    words("no not never without denies denied deny denying neither nor none absent negative"),
 )
+
+_CONTRACTED_NOT = words(
+    """
+    don't dont doesn't doesnt didn't didnt haven't havent hasn't hasnt hadn't hadnt isn't isnt wasn't wasnt aren't
+    arent weren't werent couldn't couldnt wouldn't wouldnt shouldn't shouldnt
+    """
+)
+
+CONTRACTIONS: dict[str, tuple[str, ...]] = {
+    **{word: (word.replace("'", "").removesuffix("nt"), "not") for word in _CONTRACTED_NOT},
+    **dict.fromkeys(words("can't cant cannot unable"), ("can", "not")),
+    **dict.fromkeys(words("won't wont"), ("will", "not")),
+    "ain't": ("is", "not"),
+    **dict.fromkeys(words("i'm im"), ("i", "am")),
+    **dict.fromkeys(words("i've ive"), ("i", "have")),
+    "i'd": ("i", "had"),
+    "i'll": ("i", "will"),
+}
+
+_FAMILIES = {
+    "be": "is are am was were been being",
+    "have": "has had having",
+    "do": "does did",
+    "can": "could",
+    "feel": "felt",
+    "swell": "swollen swole",
+    "throw": "threw thrown",
+    "bleed": "bled",
+    "lose": "lost losing",
+    "break": "broke broken",
+    "fall": "fell fallen",
+    "shake": "shook shaken",
+    "bite": "bit bitten",
+    "sting": "stung",
+    "sleep": "slept",
+    "wake": "woke woken",
+    "drink": "drank drunk",
+    "eat": "ate eaten",
+    "come": "came",
+    "go": "went gone goes",
+    "run": "ran",
+    "lie": "lying lay",
+    "die": "dying",
+    "tear": "tore torn",
+    "spit": "spat",
+    "foot": "feet",
+    "tooth": "teeth",
+    "take": "took taken",
+    "catch": "caught",
+    "stick": "stuck",
+    "burn": "burnt",
+    "draw": "drew",
+    "see": "saw seen",
+    "think": "thought",
+    "begin": "began begun",
+    "baby": "babies",
+    "child": "children",
+    "shiver": "shivery",
+    "ache": "achy",
+    "itch": "itchy",
+    "wheeze": "wheezy",
+    "hivess": "hive hives",  # apart from HIV, which loses no ending
+}
+
+IRREGULAR: dict[str, str] = {form: word for word, forms in _FAMILIES.items() for form in words(forms)}
+"""Inflected form -> the word whose stem it shares."""
+
+# --------------------------------------------------------------------------- negation
+TERMINATORS = frozenset(
+    words(
+        """
+        but however although though except yet because since while whereas despite besides apart if then so which
+        until unless only
+        """
+    )
+)
+"""End the scope of a negator wherever they stand."""
+
+RESTARTS = frozenset(
+    words(
+        """
+        i my he she it there we patient pt has have had feel feels reports complains presents developed now
+        severe bad terrible constant persistent worsening mild some positive also started woke came
+        """
+    )
+)
+"""End the scope of a negator after a comma or "and": something new is being said."""
+
+ASKING = frozenset(words("do did does have has had am is are was were think believe"))
+"""Before "i", these show that the negator still rules: "nor do I have fever", "I don't think I have a fever"."""
+
+LIST_NEGATORS = frozenset(words("no never without denies denied deny denying neither nor none negative absent"))
+LIST_VERBS = frozenset(
+    words(
+        """
+        have had having feel feeling felt notice noticed experience experienced experiencing get got suffer report
+        any think
+        """
+    )
+)
+"""After "not", these open a scope that runs across commas."""
+
+INERT_AFTER: dict[str, frozenset[str]] = {
+    "not": frozenset(
+        words(
+            """
+            only just sure certain know known stop stopped stopping go going gone better improve improved improving
+            help helped helping helps work working resolve resolved resolving subside subsided subsiding ease easing
+            remember tell disappear disappearing disappeared settle settling let respond responding
+            """
+        )
+    ),
+    "no": frozenset(
+        words(
+            """
+            relief improvement better idea doubt matter change help wonder response different reason apparent obvious
+            """
+        )
+    ),
+    "without": frozenset(
+        words(
+            """
+            relief help improvement treatment reason cause warning effort exertion success medication apparent obvious
+            """
+        )
+    ),
+    "never": frozenset(words("such go goes went stop stops stopped ends ended end")),
+}
+"""Negator -> words that it denies without denying a finding: "it won't stop", "not only", "no relief"."""
+
+PASSED = frozenset(words("really quite a the any my been"))
+MODALS = frozenset(words("can will would"))
+COMPARING = frozenset(words("such like this worse"))
+TROUBLES = frozenset(words("problem problems issue issues trouble difficulty difficulties"))
+DENIED_AFTER = frozenset(words("absent negative denied none resolved gone disappeared subsided"))
+COPULAS = frozenset(words("is are was were has have had been be now also all completely already totally both"))

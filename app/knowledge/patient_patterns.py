@@ -1,0 +1,117 @@
+"""How ages, sexes and vital signs are written in English and Korean. Patterns for normalised (lower-case) text.
+
+Every repetition is bounded, so that a search is linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.domain import Sex
+
+_IS = r"[\s:=~]{0,3}(?:is|was|of|at|about|around|to|이|은|는|가|약|수는|수가|수)?[\s:=]{0,3}(?:약|about)?\s?"
+"""What stands between the name of a measurement and its value."""
+
+_NOT_RELATIVE = (
+    r"(?!\s?(?:(?:man|woman|male|female)\s)?"
+    r"(?:mother|father|mom|dad|brother|sister|husband|wife|friend|grand|uncle|aunt|cousin|parent)"
+    r"|\s?(?:된\s|인\s)?(?:어머니|아버지|엄마|아빠|남편|아내|할머니|할아버지|동생|오빠|언니|누나|형|친구))"
+)
+_NOT_AN_AGE = r"(?!\s?(?:때|부터|이후|무렵|이전|까지|빠|쪘|쯤에|연상|연하|차이|미만|이상))"
+
+YEARS = (
+    re.compile(rf"\b(\d{{1,3}})\s?-?\s?(?:years?|yrs?)\s?-?\s?(?:old|of age){_NOT_RELATIVE}"),
+    re.compile(r"\b(\d{1,3})\s?(?:y/o|yo|y\.o\.)(?![a-z])"),
+    re.compile(r"\b(\d{1,3})\s?/?\s?[mf](?![a-z0-9/])"),
+    re.compile(r"(?<![a-z])[mf]\s?/\s?(\d{1,3})(?![\d/])"),
+    re.compile(r"(?<![가-힣])[남여]\s?/\s?(\d{1,3})(?![\d/])"),
+    re.compile(r"\b(?:aged?|age is|age:)\s?(\d{1,3})(?![\d-])"),
+    re.compile(r"\bi(?:'m| am)\s(?:a\s)?(\d{1,3})(?=\s?(?:[,.;]|and\b|male\b|female\b|$))"),
+    re.compile(rf"(?<!\d)(\d{{1,3}})\s?(?:세|살){_NOT_AN_AGE}{_NOT_RELATIVE}"),
+    re.compile(r"(?:나이|연령)\s?[:=은는]?\s?(\d{1,3})"),
+)
+DECADE = re.compile(r"(?<!\d)([1-9]0)대\s?(?:초반|중반|후반)?\s?(?:남|여|환자|주부|직장인)")
+_WEEK, _DAY = 7 / 365.25, 1 / 365.25
+SMALL_UNITS = (
+    (re.compile(r"\b(\d{1,2})\s?-?\s?months?\s?-?\s?old"), 1 / 12),
+    (re.compile(r"\b(\d{1,2})\s?-?\s?weeks?\s?-?\s?old"), _WEEK),
+    (re.compile(r"\b(\d{1,2})\s?-?\s?days?\s?-?\s?old"), _DAY),
+    (re.compile(r"생후\s?(\d{1,2})\s?(?:개월|달)"), 1 / 12),
+    (re.compile(r"생후\s?(\d{1,2})\s?주"), _WEEK),
+    (re.compile(r"생후\s?(\d{1,2})\s?일"), _DAY),
+    (re.compile(r"(?<!\d)(\d{1,2})\s?개월\s?(?:된\s?)?(?:아기|아이|영아|유아|남아|여아|아들|딸|[남여]자아이)"), 1 / 12),
+)
+"""(pattern, years in the unit)."""
+
+_AGED = (
+    r"(?:(?:years?|yrs?|months?|weeks?|days?)\s?-?\s?old|y/o|yo|\d{1,3}\s?(?:세|살|개월)(?:\s?된)?의?"
+    r"|[1-9]0대(?:\s?[초중후]반)?의?)"
+)
+_PERSON = r"[\s,-]{0,2}(?:\w{1,20}\s)?"
+_LETTER = {"female": "f", "male": "m"}
+_SYLLABLE = {"female": "여", "male": "남"}
+
+
+def _by_letter(sex: Sex) -> re.Pattern[str]:
+    letter = _LETTER[sex]
+    return re.compile(
+        rf"\b\d{{1,3}}\s?/?\s?{letter}(?![a-z0-9/])|(?<![a-z]){letter}\s?/\s?\d{{1,3}}(?![\d/])"
+        rf"|(?<![가-힣]){_SYLLABLE[sex]}\s?/\s?\d{{1,3}}"
+    )
+
+
+def _by_statement(sex: Sex, nouns: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"\bi(?:'m| am) an? (?:\w{{1,20}} )?(?:{nouns})\b|\bpatient is (?:a )?{sex}\b"
+        rf"|\b(?:sex|gender)\s?[:=]\s?{_LETTER[sex]}(?:{sex[1:]})?\b"
+    )
+
+
+SEXES: tuple[tuple[Sex, re.Pattern[str]], ...] = (
+    ("female", re.compile(rf"{_AGED}{_PERSON}(?:woman|female|girl|lady)\b")),
+    ("male", re.compile(rf"{_AGED}{_PERSON}(?:man|male|boy|gentleman)\b")),
+    ("female", re.compile(rf"{_AGED}[\s,]{{0,2}}(?:여성|여자|여아|여학생|여환|딸|주부|임산부|임신부)")),
+    ("male", re.compile(rf"{_AGED}[\s,]{{0,2}}(?:남성|남자|남아|남학생|남환|아들)")),
+    ("female", _by_statement("female", "woman|female|girl")),
+    ("male", _by_statement("male", "man|male|guy|boy")),
+    ("female", re.compile(r"(?<![가-힣])(?:여성|여자)(?:입니다|이에요|예요|이고|인데|\s?환자)|성별\s?[:=은]?\s?여")),
+    ("male", re.compile(r"(?<![가-힣])(?:남성|남자)(?:입니다|이에요|예요|이고|인데|\s?환자)|성별\s?[:=은]?\s?남")),
+    ("female", _by_letter("female")),
+    ("male", _by_letter("male")),
+)
+"""Pairs of one kind of phrase, the surest kind first."""
+
+PRESSURE = (
+    re.compile(rf"(?:\bbp|blood pressure|혈압){_IS}(\d{{2,3}})\s?(?:/|over|에서|에)\s?(\d{{2,3}})"),
+    re.compile(r"(?<![\d/])(\d{2,3})\s?/\s?(\d{2,3})\s?mm\s?hg"),
+)
+_WHOLE = r"(?!\d|\.\d|\s?/\s?\d)"
+SYSTOLIC = re.compile(rf"(?:\bsbp|systolic(?: blood pressure| bp)?|수축기\s?(?:혈압)?){_IS}(\d{{2,3}}){_WHOLE}")
+HEART_RATE = re.compile(
+    rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박){_IS}(?:분당\s?)?(\d{{2,3}}){_WHOLE}"
+)
+BREATHING_RATE = re.compile(
+    rf"(?:\brr|resp(?:iratory|iration)? rate|respirations|호흡\s?수|호흡){_IS}(?:분당\s?)?(\d{{1,2}}){_WHOLE}"
+)
+SATURATION = re.compile(
+    r"(?:\bsp[o0]2|\bsao2|\bo2 sat(?:uration)?s?|oxygen (?:saturation|sats?|level)|\bsats?|saturation"
+    rf"|산소\s?포화도|포화도){_IS}(\d{{2,3}}(?:\.\d)?)(?!\d)"
+)
+CELSIUS = (
+    re.compile(
+        rf"(?:\bbt|\btemp(?:erature)?|체온|고열|열|fever){_IS}(\d{{2}}(?:\.\d{{1,2}})?)(?!\d)"
+        r"(?!\s?(?:일|시간|분|년|주|개월|days?|hours?|weeks?|f\b|°f|%))"
+    ),
+    re.compile(
+        r"(?<![\d.])(3[4-9](?:\.\d{1,2})?|4[0-3](?:\.\d{1,2})?)\s?"
+        r"(?:도(?![가-힣])|도(?=[가씨까정를의로 ])|°\s?c?(?!f)\b|degrees?\s?c|c(?![a-z]))"
+    ),
+)
+FAHRENHEIT = (
+    re.compile(rf"(?:\btemp(?:erature)?|fever){_IS}(\d{{2,3}}(?:\.\d)?)(?!\d|\.\d)"),
+    re.compile(r"(?<![\d.])(\d{2,3}(?:\.\d)?)\s?(?:°\s?f|degrees?\s?f|f\b)"),
+)
+PAIN = re.compile(
+    r"(?:pain|hurts|nrs|vas|통증|아픔)[^0-9\n.]{0,24}(\d{1,2})\s?(?:/|out of)\s?10(?!\d)"
+    r"|통증\s?(?:점수)?\s?(\d{1,2})\s?점"
+)
