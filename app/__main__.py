@@ -18,7 +18,7 @@ from app.wiring import check_artifacts, check_database_url
 EXIT_BAD_SETTINGS = 2
 EXIT_NO_ARTIFACTS = 3
 EXIT_NO_PORT = 4
-BUILD_HINT = "`python scripts/build_embedded.py` builds the embedded pair"
+BUILD_HINT = "`make models` builds the embedded pair"
 
 
 def main() -> int:

@@ -179,8 +179,9 @@ class Prediction:
 
     status: AnalysisStatus
     differential: tuple[Candidate, ...]
-    """Most probable first; the conformal set at `coverage`, never empty."""
+    """Most probable first, never empty. Its first `set_size` entries are the conformal set at `coverage`."""
     coverage: float
+    set_size: int
     risk: Risk
     attribution: dict[str, float]
     """Source -> share of the top condition's support, sums to 1."""
@@ -222,6 +223,8 @@ class Analysis:
     """Of text, image, audio, video, vitals: what the caller gave."""
     attribution: dict[str, float]
     coverage: float
+    set_size: int
+    """How many entries of the differential form the conformal set at `coverage`."""
     profile: str
     models: dict[str, str]
     timings_ms: dict[str, float]
