@@ -34,6 +34,7 @@ class ServiceProcess:
         self.database = folder / "medmodal.db"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self.ready_s = 0.0
+        self._launched = 0.0
         self._environment = {
             "HOST": "127.0.0.1",
             "PORT": str(port),
@@ -53,18 +54,25 @@ class ServiceProcess:
         return self._process
 
     def start(self) -> Self:
-        """Returns when it is ready; what it writes is added to `log`."""
-        started = time.monotonic()
+        """Returns when it is ready."""
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def launch(self) -> None:
+        """What it writes is added to `log`."""
+        self._launched = time.monotonic()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command, cwd=ROOT, env={**os.environ, **self._environment}, stdout=log, stderr=log
             )
+
+    def wait_ready(self) -> None:
         while not self._is_ready():
-            assert self._process.poll() is None, self.log.read_text(encoding="utf-8")
-            assert time.monotonic() - started < READY_TIMEOUT_S, "it does not get ready"
+            assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+            assert time.monotonic() - self._launched < READY_TIMEOUT_S, "it does not get ready"
             time.sleep(0.05)
-        self.ready_s = time.monotonic() - started
-        return self
+        self.ready_s = time.monotonic() - self._launched
 
     def _is_ready(self) -> bool:
         try:

@@ -1,4 +1,7 @@
-"""kill -9 at random moments: whatever was answered with 2xx is in the database when the service comes back."""
+"""kill -9 at random moments: whatever was answered with 2xx is in the database when the service comes back.
+
+Two processes share the database and the cache, so that a kill also hits while another one writes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import random
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +23,11 @@ from tests.integration.requests import ANALYZE, FEEDBACK
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
-ROUNDS = 4
-CLIENTS = 3
+ROUNDS = 2
+PROCESSES = 2
+CLIENTS = 2
+"""Of each process."""
+KILLS = ROUNDS * PROCESSES
 
 
 @dataclass
@@ -75,14 +81,19 @@ def stored(database: Path) -> tuple[set[str], set[str]]:
         return analyses, {row[0] for row in connection.execute("SELECT id FROM feedback")}
 
 
-def write_and_kill(service: ServiceProcess, answered: Answered, seconds: float) -> None:
+def write_and_kill(services: list[ServiceProcess], answered: Answered, moments: random.Random) -> None:
+    """Clients write at each service until it is killed; one goes on while the other is dead already."""
     stop = threading.Event()
-    writer = Writer(service.url, answered)
-    threads = [threading.Thread(target=writer.run_until, args=(stop,)) for _ in range(CLIENTS)]
+    threads = [
+        threading.Thread(target=Writer(service.url, answered).run_until, args=(stop,))
+        for service in services
+        for _ in range(CLIENTS)
+    ]
     for thread in threads:
         thread.start()
-    time.sleep(seconds)
-    service.kill()
+    for service in moments.sample(services, len(services)):
+        time.sleep(moments.uniform(0.3, 1.0))
+        service.kill()
     stop.set()
     for thread in threads:
         thread.join()
@@ -90,22 +101,30 @@ def write_and_kill(service: ServiceProcess, answered: Answered, seconds: float) 
 
 @pytest.mark.usefixtures("embedded_pair")
 def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
-    moments = random.Random(20)
-    answered = Answered()
-    with ServiceProcess(tmp_path) as service:
+    answered, moments = Answered(), random.Random(20)
+    database = tmp_path / "shared.db"
+    shared = {"DATABASE_URL": f"sqlite:///{database}", "CACHE_DIR": str(tmp_path / "cache")}
+    with ExitStack() as stack:
+        folders = [tmp_path / str(number) for number in range(PROCESSES)]
+        for folder in folders:
+            folder.mkdir()
+        services = [stack.enter_context(ServiceProcess(folder, **shared)) for folder in folders]
         for _ in range(ROUNDS):
-            service.start()
-            write_and_kill(service, answered, moments.uniform(0.4, 1.2))
-        service.start()
-        analyses, feedback = stored(service.database)
-        print(f"\n{ROUNDS} kills: {len(answered.analyses)} analyses, {len(answered.feedback)} feedback answered")
-        assert len(answered.analyses) >= ROUNDS
-        assert len(answered.feedback) >= ROUNDS
+            for service in services:
+                service.launch()
+            for service in services:
+                service.wait_ready()
+            write_and_kill(services, answered, moments)
+        service = services[0].start()
+        analyses, feedback = stored(database)
+        print(f"\n{KILLS} kills: {len(answered.analyses)} analyses, {len(answered.feedback)} feedback answered")
+        assert len(answered.analyses) >= KILLS
+        assert len(answered.feedback) >= KILLS
         assert set(answered.analyses) <= analyses
         assert {feedback_id for _, feedback_id in answered.feedback.values()} <= feedback
-        assert len(analyses - set(answered.analyses)) <= ROUNDS * CLIENTS, "only what was under way came on top"
+        assert len(analyses - set(answered.analyses)) <= KILLS * CLIENTS, "only what was under way came on top"
         keys_replay(service, answered)
-        assert len(stored(service.database)[1]) == len(answered.feedback) + len(answered.unanswered)
+        assert len(stored(database)[1]) == len(answered.feedback) + len(answered.unanswered)
 
 
 def keys_replay(service: ServiceProcess, answered: Answered) -> None:

@@ -168,7 +168,9 @@ def test_nothing_of_it_was_kept(client: httpx.Client, service_folder: Path) -> N
     body = {"query": f"cough {SECRET}", "prediction": "cold", "is_correct": True}
     assert client.post("/api/v1/feedback", json=body).status_code == 201
     log = (service_folder / "service.log").read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in log.splitlines()]
+    spoken = [line for line in log.splitlines() if not line.startswith("{")]
+    assert [line.partition(" on ")[0] for line in spoken] == ["medmodal: listening"], "and nothing of any library's"
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert sum(line.get("event") == "request" for line in lines) > len(TABLE)
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
     served = [line for line in lines if line.get("route") != "/health/ready"]
