@@ -19,8 +19,9 @@ from pathlib import Path
 
 from app.conversion.embedded_checkpoints import TOWER_FILES, write_medical_checkpoint, write_omni_checkpoint
 from app.conversion.gguf import GgufLlama, find_packaged_gguf
-from app.conversion.pipeline import TOOLS, ConversionRequest, convert
+from app.conversion.pipeline import TOOLS, convert
 from app.conversion.progress import Progress
+from app.conversion.request import ConversionRequest
 from app.encoders.manifest import Manifest, Quantization, file_sha256
 from app.errors import ArtifactError
 
@@ -36,10 +37,12 @@ _REVISION_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedOptions:
-    """Layer 8: as good as any layer from 4 to 12 on symptom text, and cheap."""
+    """Layers 8 and 11: as good as any from 4 to 13 on symptom text. They differ, because both members hold the same
+    decoder weights: cut at one layer their text embeddings would be one vector told twice."""
 
     quantization: Quantization = "int8"
-    cut_layer: int = 8
+    omni_cut_layer: int = 8
+    medical_cut_layer: int = 11
     prompt_prefix: str = "<|im_start|>user\n"
 
 
@@ -118,7 +121,7 @@ def _build(gguf: Path, towers: Path, partial: Path, progress: Progress, options:
             quantization=options.quantization,
             source=" + ".join(path.name for path in inputs),
             source_revision=_revision(inputs),
-            cut_layer=options.cut_layer,
+            cut_layer=options.medical_cut_layer if member == "medical" else options.omni_cut_layer,
             prompt_prefix=options.prompt_prefix,
         )
         convert(request, progress)

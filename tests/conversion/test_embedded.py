@@ -25,10 +25,11 @@ from app.encoders.manifest import Manifest
 from app.errors import ArtifactError
 from app.training.towers.audio_batch import audio_spec, new_audio_encoder
 from app.training.towers.store import AUDIO_CONFIG, VISION_CONFIG, save_towers
-from app.training.towers.vision_batch import new_vision_encoder, vision_spec
+from app.training.towers.vision_batch import vision_spec
+from app.training.towers.vision_init import new_vision_encoder
 from tests.conversion.tiny_gguf import HIDDEN, vocabulary, write_tiny_gguf
 
-OPTIONS = EmbeddedOptions(cut_layer=1)
+OPTIONS = EmbeddedOptions(omni_cut_layer=1, medical_cut_layer=1)
 COMMITTED = Path(__file__).resolve().parents[2] / "models" / "embedded" / "towers"
 
 
@@ -169,16 +170,16 @@ def test_changed_inputs_options_and_damage_are_built_again(gguf: Path, towers: P
     preprocessor.write_text(preprocessor.read_text() + "\n")
     assert build(gguf, towers, output)
     assert Manifest.load(output / "omni").source_revision != first.source_revision
-    assert build(gguf, towers, output, EmbeddedOptions(cut_layer=2))
+    assert build(gguf, towers, output, EmbeddedOptions(omni_cut_layer=2, medical_cut_layer=2))
     assert Manifest.load(output / "medical").decoder.cut_layer == 2
     weights = output / "omni" / "decoder.onnx.data"
     damaged = bytearray(weights.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     weights.write_bytes(bytes(damaged))
-    assert build(gguf, towers, output, EmbeddedOptions(cut_layer=2))
+    assert build(gguf, towers, output, EmbeddedOptions(omni_cut_layer=2, medical_cut_layer=2))
     (output / STAMP_NAME).unlink()
-    assert build(gguf, towers, output, EmbeddedOptions(cut_layer=2))
-    assert not build(gguf, towers, output, EmbeddedOptions(cut_layer=2))
+    assert build(gguf, towers, output, EmbeddedOptions(omni_cut_layer=2, medical_cut_layer=2))
+    assert not build(gguf, towers, output, EmbeddedOptions(omni_cut_layer=2, medical_cut_layer=2))
 
 
 def test_a_build_that_fails_or_is_interrupted_leaves_the_old_pair(
@@ -190,7 +191,7 @@ def test_a_build_that_fails_or_is_interrupted_leaves_the_old_pair(
     with monkeypatch.context() as broken:
         broken.setattr("app.conversion.embedded.write_omni_checkpoint", _interrupted)
         with pytest.raises(KeyboardInterrupt):
-            build(gguf, towers, output, EmbeddedOptions(cut_layer=2))
+            build(gguf, towers, output, EmbeddedOptions(omni_cut_layer=2, medical_cut_layer=2))
     (towers / "vision.safetensors").write_bytes(b"damaged")
     with pytest.raises(ArtifactError, match="tower_unreadable"):
         build(gguf, towers, output)
