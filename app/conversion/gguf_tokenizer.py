@@ -84,8 +84,6 @@ def build_tokenizer(vocabulary: GgufVocabulary) -> Tokenizer:
     tokenizer = Tokenizer(BPE(vocab=ids, merges=merges))
     tokenizer.pre_tokenizer = PreTokenizers([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = ByteLevelDecoder()
-    control = [
-        token for token, kind in zip(vocabulary.tokens, vocabulary.types, strict=True) if kind == CONTROL_TOKEN
-    ]
+    control = [token for token, kind in zip(vocabulary.tokens, vocabulary.types, strict=True) if kind == CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
     return tokenizer

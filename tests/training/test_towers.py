@@ -14,7 +14,8 @@ from app.training.towers.heart_clips import HEART_CLASSES, ClipSet, augmented_me
 from app.training.towers.optimisation import batches, update_average, warmup_cosine
 from app.training.towers.store import AUDIO_CONFIG, MAX_PIXELS, MIN_PIXELS, VISION_CONFIG, rescale_output
 from app.training.towers.views import foreign_view, random_view
-from app.training.towers.vision_batch import VisionBatch, new_vision_encoder, normalise, vision_spec
+from app.training.towers.vision_batch import VisionBatch, normalise, vision_spec
+from app.training.towers.vision_init import new_vision_encoder
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from app.training.towers.heart_training import HeartOptions, HeartStudent, heart
 from app.training.towers.store import AUDIO_CONFIG, MAX_PIXELS, MIN_PIXELS, VISION_CONFIG, rescale_output, save_towers
 from app.training.towers.teacher import Teacher, load_teacher
 from app.training.towers.views import CLASSES, load_xrays, plain_view
-from app.training.towers.vision_batch import VisionBatch, new_vision_encoder, normalise, vision_spec
+from app.training.towers.vision_batch import VisionBatch, normalise, vision_spec
+from app.training.towers.vision_init import new_vision_encoder
 from app.training.towers.xray_student import StudentOptions, VisionStudent, class_predictions, distil, resized
 from app.training.towers.xray_teacher import Log, Views, fine_tune, local_basis, make_views, plain_views, teach
 
@@ -36,9 +37,9 @@ class TowerRecipe:
     views_per_xray: int = 10
     teacher_passes: float = 1.6
     components: int = 256
-    vision_passes: float = 3.0
+    vision_passes: float = 1.5
     versions_per_clip: int = 6
-    heart_passes: float = 8.0
+    heart_passes: float = 6.0
     token_norm: float = 100.0
     seed: int = 0
 

@@ -13,7 +13,7 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAu
 from app.encoders.manifest import AudioSpec, VisionSpec
 
 VISION_CONFIG: dict[str, object] = {
-    "depth": 5,
+    "depth": 3,
     "hidden_size": 192,
     "intermediate_size": 512,
     "num_heads": 6,
@@ -23,7 +23,7 @@ VISION_CONFIG: dict[str, object] = {
     "temporal_patch_size": 2,
     "window_size": 140,
     "out_hidden_size": 576,
-    "fullatt_block_indexes": [1, 3, 4],
+    "fullatt_block_indexes": [2],
 }
 """Windows of 140 pixels: four of them are exactly an image of MAX_PIXELS."""
 AUDIO_CONFIG: dict[str, object] = {
@@ -52,6 +52,7 @@ def save_towers(
     for name, tower in (("vision", vision), ("audio", audio)):
         weights = {key: value.detach().half().contiguous() for key, value in tower.state_dict().items()}
         save_file(weights, folder / f"{name}.safetensors", {"format": "pt"})
+        (folder / f"{name}.safetensors").chmod(0o644)  # the library makes it private
     config = {
         "vision_config": {name: getattr(vision.config, name) for name in VISION_CONFIG},
         "audio_config": {name: getattr(audio.config, name) for name in AUDIO_CONFIG},

@@ -5,14 +5,12 @@ Same weights and arithmetic as `Qwen2_5OmniVisionEncoder`; images stand where th
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniVisionEncoderConfig
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniVisionEncoder
 
 from app.encoders.manifest import VisionSpec
@@ -36,33 +34,6 @@ def vision_spec(encoder: Qwen2_5OmniVisionEncoder, min_pixels: int, max_pixels: 
         image_mean=CLIP_MEAN,
         image_std=CLIP_STD,
     )
-
-
-def new_vision_encoder(config: dict[str, object], seed: int) -> Qwen2_5OmniVisionEncoder:
-    """Random weights, but for a patch embedding that starts as a cosine transform: 700 images cannot teach one."""
-    torch.manual_seed(seed)
-    encoder = Qwen2_5OmniVisionEncoder(Qwen2_5OmniVisionEncoderConfig(**config))  # type: ignore[no-untyped-call]
-    for module in encoder.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    weight = encoder.patch_embed.proj.weight  # (hidden, 3, temporal, patch, patch)
-    hidden, channels, temporal, patch, _ = weight.shape
-    with torch.no_grad():
-        weight.copy_((_cosines(hidden, patch) / (channels * temporal))[:, None, None].expand_as(weight))
-        weight.add_(torch.randn_like(weight) * 0.002)
-    return encoder
-
-
-def _cosines(count: int, patch: int) -> Tensor:
-    """(count, patch, patch): the lowest two-dimensional cosines, louder as they get finer, as image spectra fade."""
-    grid = torch.arange(patch)
-    basis = torch.cos(math.pi / patch * (grid[None] + 0.5) * grid[:, None])  # (frequency, position)
-    pairs = sorted(((u, v) for u in range(patch) for v in range(patch)), key=lambda pair: (sum(pair), pair))
-    filters = [torch.outer(basis[u], basis[v]) * (1 + u + v) / patch**2 for u, v in pairs[:count]]
-    repeats = -(-count // len(filters))
-    return torch.stack((filters * repeats)[:count])
 
 
 @dataclass(frozen=True, slots=True)
