@@ -7,6 +7,7 @@ Language, Standard Korean grammar, regular and irregular conjugation (ㅂ, ㅅ, 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 _BASE = 0xAC00
@@ -43,6 +44,7 @@ def compose(lead: str, vowel: str, final: str = " ") -> str:
     return chr(_BASE + index)
 
 
+@lru_cache(maxsize=10_000)
 def beginnings(stem: str) -> tuple[str, ...]:
     """Every beginning of the conjugated forms of `stem`, e.g. 가렵 -> 가렵, 가려우, 가려워 ...
 

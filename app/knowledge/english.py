@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 from app.knowledge.mention import Mention
 from app.knowledge.trie import Node
-from app.knowledge.vocabulary import AUXILIARIES, CONTRACTIONS, DROPPED, IRREGULAR, NEGATORS, SKIPPABLE
+from app.knowledge.vocabulary import (
+    ABBREVIATED,
+    AUXILIARIES,
+    CHART_HEADS,
+    CONTRACTIONS,
+    DROPPED,
+    IRREGULAR,
+    NEGATORS,
+    SKIPPABLE,
+)
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?[0-9]*|[0-9]+(?:\.[0-9]+)?")
 _JOINING = frozenset({"", "-", "'", '"'})
@@ -53,10 +62,17 @@ def tokenize(text: str) -> list[Token]:
         gap = _gap(text[previous_end : match.start()])
         start, end = match.span()
         previous_end = end
+        if gap and tokens and (tokens[-1].word in ABBREVIATED if gap == "." else _is_chart_head(tokens[-1], gap)):
+            gap = ""
         for word in _split(match.group()):
             tokens.append(Token(stem(word), word, start, end, gap))
             gap = ""
     return tokens
+
+
+def _is_chart_head(token: Token, gap: str) -> bool:
+    """Charts put the complaint first: "pain, chest" is chest pain."""
+    return gap == "," and token.start == 0 and token.word in CHART_HEADS
 
 
 def _split(word: str) -> tuple[str, ...]:
@@ -96,7 +112,7 @@ def stem(word: str) -> str:
     word = _strip_suffix(word)
     if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
-    if len(word) > 2 and word[-1] == word[-2]:
+    if len(word) > 3 and word[-1] == word[-2]:
         word = word[:-1]
     return word[:-1] + "i" if len(word) > 2 and word.endswith("y") else word
 
@@ -115,8 +131,9 @@ def _strip_suffix(word: str) -> str:
 
 def compile_form(form: str) -> tuple[str, ...]:
     """The stems of a plain form, without the words that matching ignores."""
-    kept = [token for token in tokenize(form.lower()) if token.word not in DROPPED]
-    return tuple(token.stem for place, token in enumerate(kept) if place == 0 or token.word not in AUXILIARIES)
+    spelled = [word for found in _WORD.findall(form.lower()) for word in _split(found)]
+    kept = [word for word in spelled if word not in DROPPED]
+    return tuple(stem(word) for place, word in enumerate(kept) if place == 0 or word not in AUXILIARIES)
 
 
 class EnglishMatcher:

@@ -49,7 +49,7 @@ _FIRST_PERSON = re.compile(
     rf"|(?<![가-힣])(?:{_KO_SELF})(?![가-힣])"
 )
 _SENTENCE_END = re.compile(r"[.!?;\n。]")
-_CLAUSE_END = re.compile(r"[.!?;,\n。]|\bbut\b|(?<=[가-힣])(?:고|지만|는데|은데|인데|며|면서|으나|니까|셔서)(?=\s)")
+_CLAUSE_END = re.compile(r"[.!?;,\n。]|but(?![a-z])|(?:고|지만|는데|은데|인데|며|면서|으나|니까|셔서)(?=\s)")
 _HISTORY_AFTER = re.compile(
     r"\s{0,2}(?:의\s?)?(?:에\s?대한\s?)?가족력"
     r"|\s+(?:also\s+)?(?:runs?\s+in\s+(?:the|my|our)\s+family"

@@ -9,8 +9,8 @@ beginnings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 
 from app.knowledge.conjugation import beginnings, is_syllable
 from app.knowledge.mention import Mention
@@ -65,7 +65,15 @@ def _by_first(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 _EXTENDERS, _PARTICLES, _ADVERBS = _by_first(EXTENDERS), _by_first(PARTICLES), _by_first(ADVERBS)
+_DURATION = re.compile(
+    r"(?:[0-9]{1,3}|한두|두세|서너|한|두|세|네|다섯|여섯|몇|수)(?:시간|분|일|주일|주|달|개월|년|번|차례)"
+    r"(?:째|간|동안|정도|넘게|이상|전부터|전에|만에|씩)?"
+)
+_LINKING = frozenset([*_EXTENDERS, *_PARTICLES, *_ADVERBS, *_NEGATIONS, *"0123456789한두서세네다여몇수"])
+"""The first syllables of everything that may come between two words of a form."""
 _CONNECTOR = re.compile(f"(?:{'|'.join(sorted([*CONNECTORS, *PREFIXES], key=len, reverse=True))})$")
+_TEN_TIMES = re.compile("(?<=열)(?:번|명|개|시간|시|살|가지|달|차례|걸음|군데|사람|흘)")
+"""열 is fever, but also ten: 열 번 is ten times."""
 _NOUN_TAIL = re.compile("|".join(sorted(NOUN_TAILS, key=len, reverse=True)))
 
 
@@ -87,12 +95,13 @@ class KoreanMatcher:
         links = Links(compact)
         found: list[Mention] = []
         first = self._root.children
-        for index, character in enumerate(compact.text):
+        for index, (character, following) in enumerate(pairwise(compact.text + " ")):
             node = first.get(character)
-            if node is not None:
-                best = self._longest_from(compact, links, index, node)
-                if best is not None:
-                    found.append(best)
+            if node is None or not (following in node.children or GAP in node.children or node.finding_id):
+                continue
+            best = self._longest_from(compact, links, index, node)
+            if best is not None:
+                found.append(best)
         return found
 
     def _longest_from(self, compact: CompactText, links: Links, index: int, first: Node) -> Mention | None:
@@ -110,7 +119,10 @@ class KoreanMatcher:
                     best = (node, position, negated)
             gap = node.children.get(GAP)
             if gap is not None:
-                stack.extend((gap, end, negated or turned) for end, turned in links.after(position))
+                for end, turned in links.after(position):
+                    child = gap.children.get(text[end]) if end < size else None
+                    if child is not None:
+                        stack.append((child, end + 1, negated or turned))
             if position < size:
                 child = node.children.get(text[position])
                 if child is not None:
@@ -132,6 +144,8 @@ def _shortest_weight(compact: CompactText, index: int) -> int:
 
 def _noun_may_end(compact: CompactText, end: int) -> bool:
     """A noun of one or two syllables counts only where the word ends, or goes on as nouns do: 열이, but not 열쇠."""
+    if _TEN_TIMES.match(compact.text, end) is not None:
+        return False
     if end >= len(compact.text) or compact.follows_space(end) or not is_syllable(compact.text[end]):
         return True
     return _NOUN_TAIL.match(compact.text, end) is not None
@@ -142,35 +156,35 @@ class Links:
 
     def __init__(self, compact: CompactText) -> None:
         self._compact = compact
-        self._known: dict[int, tuple[tuple[int, bool], ...]] = {}
+        self._known: dict[int, list[tuple[int, bool]]] = {}
 
-    def after(self, position: int) -> tuple[tuple[int, bool], ...]:
+    def after(self, position: int) -> list[tuple[int, bool]]:
         """Where the next word may start, and whether an adverb of negation was passed on the way there."""
         known = self._known.get(position)
         if known is None:
-            known = self._known[position] = tuple(self._ends(position))
+            known = self._known[position] = self._ends(position)
         return known
 
-    def _ends(self, position: int) -> set[tuple[int, bool]]:
+    def _ends(self, position: int) -> list[tuple[int, bool]]:
         compact, text = self._compact, self._compact.text
-        after_nouns = {position}
-        for words in (_EXTENDERS, _PARTICLES):
-            after_nouns.update(_after(text, after_nouns, words))
-        ends = set(after_nouns)
-        frontier = after_nouns
-        for _ in range(2):
-            frontier = _after(text, frontier, _ADVERBS)
-            ends |= frontier
+        if text[position : position + 1] not in _LINKING:
+            return [(position, False)]
+        ends = [position]
+        _extend(ends, text, _EXTENDERS, 0)
+        _extend(ends, text, _PARTICLES, 0)
+        nouns = len(ends)
+        _extend(ends, text, _ADVERBS, 0)
+        if len(ends) > nouns:
+            _extend(ends, text, _ADVERBS, nouns)
+        ends.extend(match.end() for start in ends[:] if (match := _DURATION.match(text, start)))
+        distinct = dict.fromkeys(ends)
         spaced = compact.follows_space(position)
-        negated = {end + 1 for end in ends if text.startswith(_NEGATIONS, end) and (end > position or spaced)}
-        return {(end, False) for end in ends} | {(end, True) for end in negated}
+        negated = [end + 1 for end in distinct if text.startswith(_NEGATIONS, end) and (end > position or spaced)]
+        return [(end, False) for end in distinct] + [(end, True) for end in negated]
 
 
-def _after(text: str, starts: Iterable[int], words: dict[str, tuple[str, ...]]) -> set[int]:
-    """The ends of every one of `words` (by first syllable) that begins at one of `starts`."""
-    return {
-        start + len(word)
-        for start in starts
-        for word in words.get(text[start : start + 1], ())
-        if text.startswith(word, start)
-    }
+def _extend(ends: list[int], text: str, words: dict[str, tuple[str, ...]], since: int) -> None:
+    """Adds the ends of every one of `words` (by first syllable) that begins at one of `ends[since:]`."""
+    for start in ends[since:]:
+        candidates = words.get(text[start : start + 1], ())
+        ends.extend(start + len(word) for word in candidates if text.startswith(word, start))

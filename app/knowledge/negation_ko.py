@@ -30,7 +30,7 @@ _NOT_DOING = (
     rf"{_any(NEGATION_ADVERBS)}?\s?(?:않|못|안\s?[하해했])"
 )
 _DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING])
-_ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|고|한)?"
+_ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한)?"
 _TAIL = re.compile(
     rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,3}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
 )

@@ -24,9 +24,13 @@ class Node:
         """Adds a form and returns the finding that has it: the first to claim it keeps it."""
         node = self
         for key in path:
-            if node.children is _NO_CHILDREN:
-                node.children = {}
-            node = node.children.setdefault(key, Node())
+            child = node.children.get(key)
+            if child is None:
+                child = Node()
+                if node.children is _NO_CHILDREN:
+                    node.children = {}
+                node.children[key] = child
+            node = child
         if node.finding_id is None:
             node.finding_id, node.weight, node.open_ended = finding_id, weight, open_ended
         return node.finding_id

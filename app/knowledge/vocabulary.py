@@ -90,18 +90,28 @@ _FAMILIES = {
     "ache": "achy",
     "itch": "itchy",
     "wheeze": "wheezy",
+    "soress": "sores",  # lesions, apart from what is sore
+    "abdominal": "abd",
     "hivess": "hive hives",  # apart from HIV, which loses no ending
 }
 
 IRREGULAR: dict[str, str] = {form: word for word, forms in _FAMILIES.items() for form in words(forms)}
 """Inflected form -> the word whose stem it shares."""
 
+ABBREVIATED = frozenset(words("abd lt rt lac hx sx resp approx dr vs"))
+"""A full stop after these does not end a sentence."""
+
+CHART_HEADS = frozenset(
+    words("pain discomfort swelling bleeding burn numbness weakness pressure tenderness edema retention sensory")
+)
+"""A text that begins with one of these and a comma names the place next."""
+
 # --------------------------------------------------------------------------- negation
 TERMINATORS = frozenset(
     words(
         """
         but however although though except yet because since while whereas despite besides apart if then so which
-        until unless only
+        until unless only due
         """
     )
 )
@@ -111,7 +121,7 @@ RESTARTS = frozenset(
     words(
         """
         i my he she it there we patient pt has have had feel feels reports complains presents developed now
-        severe bad terrible constant persistent worsening mild some positive also started woke came
+        severe bad terrible constant persistent worsening mild some positive also started woke came everything something
         """
     )
 )
@@ -135,7 +145,7 @@ INERT_AFTER: dict[str, frozenset[str]] = {
     "not": frozenset(
         words(
             """
-            only just sure certain know known stop stopped stopping go going gone better improve improved improving
+            only just sure able certain know known stop stopped stopping go going gone better improve improved improving
             help helped helping helps work working resolve resolved resolving subside subsided subsiding ease easing
             remember tell disappear disappearing disappeared settle settling let respond responding
             """
