@@ -10,6 +10,7 @@ import structlog
 
 from app.errors import AppError
 from app.main import create_app
+from app.memory import return_large_blocks
 from app.observability import configure_logging
 from app.server import DrainingServer, WireLimits, server_config
 from app.settings import Settings, is_loopback
@@ -32,6 +33,7 @@ def main() -> int:
     except AppError as error:
         return _refuse(f"bad setting DATABASE_URL: {error.params['reason']}", EXIT_BAD_SETTINGS)
     configure_logging(settings.log_level, settings.log_format)
+    return_large_blocks()
     try:
         check_artifacts(settings)
     except AppError as error:

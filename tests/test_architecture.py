@@ -23,6 +23,7 @@ OFFLINE = {"conversion", "learning", "training", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     "domain": set(),
     "errors": set(),
+    "memory": set(),
     "media": BASE,
     "encoders": BASE,
     "knowledge": BASE,
