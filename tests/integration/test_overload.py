@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from app.evaluation.service import MeasuredService
 from app.evaluation.speed import image_text_case, percentiles, text_case
 from tests.integration.process import ServiceProcess
 from tests.integration.requests import ANALYZE
+from tests.media_samples import base64_of, encode_image
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
@@ -94,6 +96,25 @@ def test_overload_is_refused_and_passes(service: MeasuredService, client: httpx.
     assert answered_s < 2.0
     assert client.get("/health").json()["queue_depth"] == 0
     assert load.told[200, None] >= PLACES, "those who got in were served all the while"
+
+
+def test_pictures_of_49_megapixels_leave_no_memory_behind(service: MeasuredService) -> None:
+    """150 kB each on the wire, 150 MB decoded."""
+    body = {"image": base64_of(encode_image(np.zeros((7000, 7000, 3), np.uint8)))}
+    before = service.resident_mb()
+    statuses: list[int] = []
+
+    def call() -> None:
+        statuses.append(httpx.post(service.url + ANALYZE, json=body, timeout=60).status_code)
+
+    for thread in in_threads(4, call):
+        thread.join()
+    after = service.resident_mb()
+    print(f"\nmemory {before:.0f} -> {after:.0f} MB")
+    assert statuses == [200] * 4
+    assert before is not None
+    assert after is not None
+    assert after - before < MAX_GROWTH_MB
 
 
 @pytest.fixture
