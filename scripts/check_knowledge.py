@@ -13,16 +13,19 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from app.errors import ArtifactError
-from app.knowledge.audit import audit
-from app.knowledge.base import DATA_FOLDER, KnowledgeBase
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from app.errors import ArtifactError  # noqa: E402
+from app.knowledge.audit import audit  # noqa: E402
+from app.knowledge.base import DATA_FOLDER, KnowledgeBase  # noqa: E402
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA_FOLDER, help="folder of the knowledge files")
     try:
-        knowledge = KnowledgeBase.load(parser.parse_args().data)
+        knowledge = KnowledgeBase.load(parser.parse_args(arguments).data)
     except ArtifactError as error:
         print(error)
         return 1

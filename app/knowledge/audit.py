@@ -1,6 +1,6 @@
-"""What a schema cannot say: that the knowledge base means what it says. Used by scripts/check_knowledge.py and its test.
+"""What a schema cannot say: that the knowledge base means what it says. For scripts/check_knowledge.py.
 
-A reason is one line: file-independent, since ids are unique.
+A reason is one line and names the entry: ids are unique over all files.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _collisions(knowledge: KnowledgeBase) -> Iterator[str]:
 
 
 def _finding(knowledge: KnowledgeBase, entry: FindingEntry) -> Iterator[str]:
-    """Its phrases are read back as the finding (or a special case of it), its denials as denied; languages are right."""
+    """Its phrases are read back as the finding (or a case of it), its denials as denied; languages are right."""
     voices = (entry.phrases.en, entry.phrases.ko)
     asserted = [text for voice in voices for text in (*voice.patient, *voice.clinician)]
     for text in asserted:

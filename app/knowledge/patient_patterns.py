@@ -22,7 +22,8 @@ _NOT_AN_AGE = r"(?!\s?(?:때|부터|이후|무렵|이전|까지|빠|쪘|쯤에|�
 YEARS = (
     re.compile(rf"\b(\d{{1,3}})\s?-?\s?(?:years?|yrs?)\s?-?\s?(?:old|of age){_NOT_RELATIVE}"),
     re.compile(r"\b(\d{1,3})\s?(?:y/o|yo|y\.o\.)(?![a-z])"),
-    re.compile(r"\b(\d{1,3})\s?/?\s?[mf](?![a-z0-9/])"),
+    re.compile(r"(?<![\d./])(\d{1,3})\s?/\s?[mf](?![a-z0-9/])"),
+    re.compile(r"^\W{0,3}(\d{1,2})[mf](?![a-z0-9/])"),
     re.compile(r"(?<![a-z])[mf]\s?/\s?(\d{1,3})(?![\d/])"),
     re.compile(r"(?<![가-힣])[남여]\s?/\s?(\d{1,3})(?![\d/])"),
     re.compile(r"\b(?:aged?|age is|age:)\s?(\d{1,3})(?![\d-])"),
@@ -55,7 +56,8 @@ _SYLLABLE = {"female": "여", "male": "남"}
 def _by_letter(sex: Sex) -> re.Pattern[str]:
     letter = _LETTER[sex]
     return re.compile(
-        rf"\b\d{{1,3}}\s?/?\s?{letter}(?![a-z0-9/])|(?<![a-z]){letter}\s?/\s?\d{{1,3}}(?![\d/])"
+        rf"(?<![\d./])\d{{1,3}}\s?/\s?{letter}(?![a-z0-9/])|^\W{{0,3}}\d{{1,2}}{letter}(?![a-z0-9/])"
+        rf"|(?<![a-z]){letter}\s?/\s?\d{{1,3}}(?![\d/])"
         rf"|(?<![가-힣]){_SYLLABLE[sex]}\s?/\s?\d{{1,3}}"
     )
 
