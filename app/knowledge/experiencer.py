@@ -1,5 +1,7 @@
 """Whose finding is it? A mother's diabetes is not the patient's; a husband who has just collapsed is the patient.
 
+What is only feared or asked about ("I'm worried about cancer", "암일까요?") is nobody's.
+
 Children are taken as the patient (a parent writes for them). For other relatives the rule is: what is said of them is
 left out, unless the text says nothing of the writer and tells of acute symptoms: then it is a report on their behalf.
 """
@@ -59,6 +61,12 @@ _PAST = re.compile(
     r"돌아가|적이\s?있|병력|앓으|앓았|진단|died|passed away|history|used to|diagnosed|years? ago|family|가족"
 )
 
+_SUPPOSED_BEFORE = re.compile(
+    r"(?:worried about|afraid of|scared of|concerned about|fear of|could it be|could this be|is it|is this|rule out|r/o"
+    r"|screen(?:ed|ing)? for|(?:at )?risk (?:of|for)|vaccinat(?:ed|ion) (?:for|against))"
+    r"\s(?:having\s)?(?:(?:a|an|the|my)\s)?$"
+)
+_SUPPOSED_AFTER = re.compile(r"(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|검진|예방|백신)")
 _LONGEST_LEAD = 40
 
 
@@ -74,7 +82,7 @@ class Zone:
 def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[str, bool]) -> set[Mention]:
     """The mentions that are about somebody else. `text` is normalised; `is_history` by finding id."""
     listed = list(mentions)
-    others = {mention for mention in listed if _HISTORY_AFTER.match(text, mention.end)}
+    others = {mention for mention in listed if _HISTORY_AFTER.match(text, mention.end) or _is_supposed(text, mention)}
     zones = _zones(text)
     if not zones:
         return others
@@ -84,6 +92,11 @@ def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[
     if tells_acutely and _is_report_for_another(text, zones):
         return others
     return others.union(covered)
+
+
+def _is_supposed(text: str, mention: Mention) -> bool:
+    before = text[max(0, mention.start - _LONGEST_LEAD) : mention.start]
+    return bool(_SUPPOSED_BEFORE.search(before)) or _SUPPOSED_AFTER.match(text, mention.end) is not None
 
 
 class _Marks:

@@ -27,7 +27,7 @@ SKIPPABLE = frozenset(
 """May stand between two words of a form, a few at a time; a form may also name them."""
 
 NEGATORS = frozenset(
-    words("no not never without denies denied deny denying neither nor none absent negative"),
+    words("no not non never without denies denied deny denying neither nor none absent negative"),
 )
 
 _CONTRACTED_NOT = words(
@@ -68,7 +68,7 @@ _FAMILIES = {
     "drink": "drank drunk",
     "eat": "ate eaten",
     "come": "came",
-    "go": "went gone goes",
+    "go": "went gone goes going",
     "run": "ran",
     "lie": "lying lay",
     "die": "dying",

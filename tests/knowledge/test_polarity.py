@@ -54,6 +54,9 @@ ENGLISH = [
     ("no sensitivity to light", "-photophobia !numbness"),
     ("He is not confused, but he is drowsy.", "-confusion +drowsiness"),
     ("painkillers give no relief from the back pain", "+back_pain"),
+    ("Non-smoker, denies alcohol.", "-smoking -alcohol_use"),
+    ("I'm worried about cancer because of this cough.", "!cancer_history +cough"),
+    ("Could it be a migraine? My head hurts.", "!migraine_history +headache"),
 ]
 
 KOREAN = [
@@ -104,6 +107,7 @@ KOREAN = [
     ("구토나 설사는 하지 않았어요", "-vomiting -diarrhea"),
     ("혈변은 전혀 없었습니다", "-hematochezia"),
     ("당뇨는 없고 고혈압이 있어요", "-diabetes +hypertension"),
+    ("암일까 봐 걱정돼요. 기침이 나요.", "!cancer_history +cough"),
     ("담배는 안 피우고 술은 매일 마셔요", "-smoking +alcohol_use"),
 ]
 
