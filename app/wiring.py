@@ -93,7 +93,9 @@ def load_fusion(settings: Settings, knowledge: KnowledgeBase) -> FusionPredictor
     """ArtifactError where it was trained with other encoders, or names a condition that nothing is known of."""
     from app.fusion.artifact import EncoderIdentity
     from app.fusion.predictor import FusionPredictor
+    from app.fusion.threads import use_one_thread
 
+    use_one_thread()
     identities = {
         "omni": EncoderIdentity.of(Manifest.load(settings.qwen_model_path)),
         "medical": EncoderIdentity.of(Manifest.load(settings.mmed_llama_model_path)),
