@@ -43,6 +43,7 @@ def main() -> int:
     if not (options.data / "labels.csv").is_file():
         parser.error(f"{options.data} holds no labels.csv")
     torch.set_num_threads(options.threads)
+    torch.use_deterministic_algorithms(True)
     begun = time.monotonic()
 
     def log(message: str) -> None:

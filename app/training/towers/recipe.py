@@ -25,6 +25,8 @@ from app.training.towers.xray_student import StudentOptions, VisionStudent, clas
 from app.training.towers.xray_teacher import Log, Views, fine_tune, local_basis, make_views, plain_views, teach
 
 M = TypeVar("M", bound=nn.Module)
+_VISION_CYCLES = ((4e-4, 3e-3), (3e-4, 1e-3))
+"""Highest learning rate of the tower and of its heads, one pair a cosine cycle; a cycle goes on from the average."""
 _NORM_SAMPLE = 64
 """Train images and clips whose tokens are measured."""
 
@@ -47,7 +49,6 @@ class TowerRecipe:
 def train_towers(data: Path, work: Path, output: Path, recipe: TowerRecipe, log: Log) -> dict[str, object]:
     """Train, write the towers' folder, and return what the report says of the training itself."""
     work.mkdir(parents=True, exist_ok=True)
-    torch.use_deterministic_algorithms(True)
     heart, heart_dev = _heart(data / "heart", work, recipe, log)
     vision, xray_dev = _vision(data / "cxr", work, recipe, log)
     rescale_output(heart.tower.encoder.proj, recipe.token_norm / _heart_norm(heart, data / "heart"))
@@ -89,8 +90,11 @@ def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[Visi
         )
         log(f"teacher: dev macro-F1 {_teacher_score(teacher, dev, recipe):.4f}")
         lessons = teach(teacher, views, local_basis(teacher, views, recipe.components, recipe.seed))
-        options = StudentOptions(passes=recipe.vision_passes, seed=recipe.seed)
-        return distil(VisionStudent(tower, recipe.components), lessons, options, log)
+        student = VisionStudent(tower, recipe.components)
+        for cycle, (rate, head_rate) in enumerate(_VISION_CYCLES):
+            options = StudentOptions(recipe.vision_passes, rate=rate, head_rate=head_rate, seed=recipe.seed + cycle)
+            student = distil(student, lessons, options, log)
+        return student
 
     student = _kept(work / "vision.pt", VisionStudent(tower, recipe.components), train)
     predicted = class_predictions(student, dev, (10, 10))
