@@ -46,7 +46,7 @@ def video() -> str:
     return base64.b64encode(encode_mp4(frames, 2)).decode()
 
 
-@pytest.mark.parametrize(("language", "text"), [("ko", CHEST_PAIN_KO), ("en", CHEST_PAIN_EN)])
+@pytest.mark.parametrize(("language", "text"), [("ko", CHEST_PAIN_KO), ("en", CHEST_PAIN_EN)], ids=["ko", "en"])
 def test_chest_pain_is_recognised_as_dangerous(client: httpx.Client, language: str, text: str) -> None:
     answer = analyze(client, text=text)
     assert answer["metadata"]["language"] == language
