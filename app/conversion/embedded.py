@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -89,12 +90,12 @@ def is_current(output: Path, fingerprint: dict[str, str]) -> bool:
 
 
 def _fingerprint(gguf: Path, towers: Path, options: EmbeddedOptions) -> dict[str, str]:
-    """Everything that the pair's bytes depend on: inputs, options, this package's code, tool versions."""
+    """Everything that the pair's bytes depend on: inputs, options, this package's and the manifest's code, tool versions."""
     missing = [name for name in TOWER_FILES if not (towers / name).is_file()]
     if missing:
         raise ArtifactError("tower_missing", folder=str(towers), file=missing[0])
     code = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in [*sorted(Path(__file__).parent.glob("*.py")), Path(inspect.getfile(Manifest))]:
         code.update(source.read_bytes())
     return {
         "gguf": file_sha256(gguf),

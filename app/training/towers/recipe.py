@@ -25,8 +25,6 @@ from app.training.towers.xray_student import StudentOptions, VisionStudent, clas
 from app.training.towers.xray_teacher import Log, Views, fine_tune, local_basis, make_views, plain_views, teach
 
 M = TypeVar("M", bound=nn.Module)
-_VISION_CYCLES = ((4e-4, 3e-3), (3e-4, 1e-3))
-"""Highest learning rate of the tower and of its heads, one pair a cosine cycle; a cycle goes on from the average."""
 _NORM_SAMPLE = 64
 """Train images and clips whose tokens are measured."""
 
@@ -49,12 +47,13 @@ class TowerRecipe:
 def train_towers(data: Path, work: Path, output: Path, recipe: TowerRecipe, log: Log) -> dict[str, object]:
     """Train, write the towers' folder, and return what the report says of the training itself."""
     work.mkdir(parents=True, exist_ok=True)
+    kept = sorted(path.stem for path in work.glob("*.pt"))
     heart, heart_dev = _heart(data / "heart", work, recipe, log)
     vision, xray_dev = _vision(data / "cxr", work, recipe, log)
     rescale_output(heart.tower.encoder.proj, recipe.token_norm / _heart_norm(heart, data / "heart"))
     rescale_output(vision.tower.encoder.merger.mlp[2], recipe.token_norm / _vision_norm(vision, data / "cxr"))
     save_towers(vision.tower.encoder, heart.tower.encoder, (vision.tower.spec, heart.tower.spec), output)
-    return {"recipe": asdict(recipe), "own_heads_on_dev": xray_dev | heart_dev}
+    return {"recipe": asdict(recipe), "phases_of_earlier_runs": kept, "own_heads_on_dev": xray_dev | heart_dev}
 
 
 def _heart(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[HeartStudent, dict[str, object]]:
@@ -90,11 +89,8 @@ def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[Visi
         )
         log(f"teacher: dev macro-F1 {_teacher_score(teacher, dev, recipe):.4f}")
         lessons = teach(teacher, views, local_basis(teacher, views, recipe.components, recipe.seed))
-        student = VisionStudent(tower, recipe.components)
-        for cycle, (rate, head_rate) in enumerate(_VISION_CYCLES):
-            options = StudentOptions(recipe.vision_passes, rate=rate, head_rate=head_rate, seed=recipe.seed + cycle)
-            student = distil(student, lessons, options, log)
-        return student
+        options = StudentOptions(passes=recipe.vision_passes, seed=recipe.seed)
+        return distil(VisionStudent(tower, recipe.components), lessons, options, log)
 
     student = _kept(work / "vision.pt", VisionStudent(tower, recipe.components), train)
     predicted = class_predictions(student, dev, (10, 10))
