@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     max_body_bytes: Bytes = ByteSize(64 * _MIB)
     max_text_chars: Count = 20_000
     max_image_bytes: Bytes = ByteSize(20 * _MIB)
-    max_image_pixels: Count = 50_000_000
+    max_image_pixels: Count = 36_000_000
     max_audio_bytes: Bytes = ByteSize(25 * _MIB)
     max_audio_seconds: Seconds = 300.0
     max_video_bytes: Bytes = ByteSize(44 * _MIB)

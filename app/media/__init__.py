@@ -8,6 +8,7 @@ from app.media.audio import decode_audio
 from app.media.image import decode_image
 from app.media.inline import decode_inline
 from app.media.limits import MediaLimits
+from app.media.turns import LargePictureTurns
 from app.media.video import decode_video
 
-__all__ = ["MediaLimits", "decode_audio", "decode_image", "decode_inline", "decode_video"]
+__all__ = ["LargePictureTurns", "MediaLimits", "decode_audio", "decode_image", "decode_inline", "decode_video"]

@@ -28,6 +28,7 @@ from app.media.limits import MediaLimits
 from app.media.pixels import check_dimensions, reduction_factor
 from app.media.raster import check_jpeg_scans
 from app.media.subject import Subject
+from app.media.turns import LargePictureTurns
 
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 _RLE_LOSSLESS = "1.2.840.10008.1.2.5"
@@ -66,7 +67,7 @@ _TAGS: list[Any] = [
 ]
 
 
-def decode_dicom(data: bytes, limits: MediaLimits, subject: Subject) -> Image:
+def decode_dicom(data: bytes, limits: MediaLimits, subject: Subject, turns: LargePictureTurns) -> Image:
     """The single frame of a Part 10 file. Call inside `subject.decoding()` and `quiet_libraries()`."""
     syntax = _transfer_syntax(data, subject)
     dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=_TAGS)
@@ -75,9 +76,10 @@ def decode_dicom(data: bytes, limits: MediaLimits, subject: Subject) -> Image:
     if _PLUGIN[syntax] == "pillow":
         _check_jpeg(dataset, subject)
     decoder = get_decoder(UID(syntax))
-    values, _ = decoder.as_array(dataset, decoding_plugin=_PLUGIN[syntax])
-    levels = grey_levels(values, dataset) if photometric in _GREY else _colour(values, subject)
-    return Image(_kept_rgb(levels, limits.kept_image_pixels), _modality(dataset))
+    with turns.take(int(dataset.Columns) * int(dataset.Rows)):
+        values, _ = decoder.as_array(dataset, decoding_plugin=_PLUGIN[syntax])
+        levels = grey_levels(values, dataset) if photometric in _GREY else _colour(values, subject)
+        return Image(_kept_rgb(levels, limits.kept_image_pixels), _modality(dataset))
 
 
 def _transfer_syntax(data: bytes, subject: Subject) -> str:

@@ -21,7 +21,9 @@ def grey_levels(stored: npt.NDArray[Any], dataset: Dataset) -> UInt8Array:
     leaves numbers that are not finite.
     """
     slope, intercept = _number(dataset, "RescaleSlope", 1.0), _number(dataset, "RescaleIntercept", 0.0)
-    values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    values: FloatArray = stored.astype(np.float32)
+    values *= np.float32(slope)
+    values += np.float32(intercept)
     if not np.isfinite(values).all():
         raise ValueError("rescale leaves no finite values")
     centre, width = _number(dataset, "WindowCenter", math.nan), _number(dataset, "WindowWidth", math.nan)

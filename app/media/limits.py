@@ -12,7 +12,8 @@ class MediaLimits:
     """Bytes are those of the file (not of its base64), pixels the header's. Raises ValueError on a limit <= 0."""
 
     max_image_bytes: int = 20 * MEGABYTE
-    max_image_pixels: int = 50_000_000
+    max_image_pixels: int = 36_000_000
+    """The largest X-rays are mammograms of 29 Mpx (24 x 30 cm at 50 um); chest detectors have 9 to 19 Mpx."""
     max_audio_bytes: int = 25 * MEGABYTE
     max_audio_seconds: float = 300.0
     max_video_bytes: int = 100 * MEGABYTE

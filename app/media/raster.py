@@ -10,9 +10,10 @@ from PIL import Image as Pillow
 
 from app.domain import UInt8Array
 from app.media.limits import MediaLimits
-from app.media.pixels import check_dimensions, reduction_factor, to_rgb
+from app.media.pixels import check_dimensions, reduced_rgb, reduction_factor
 from app.media.sniff import ImageFormat
 from app.media.subject import Subject
+from app.media.turns import LargePictureTurns
 
 MAX_JPEG_SCANS = 100
 """A progressive JPEG has about ten. Each scan costs a pass over the picture: thousands of them are an attack."""
@@ -30,7 +31,9 @@ _TURN = {
 """EXIF orientation -> what makes the picture upright (EXIF 2.32, tag 0x0112)."""
 
 
-def decode_raster(data: bytes, kind: ImageFormat, limits: MediaLimits, subject: Subject) -> UInt8Array:
+def decode_raster(
+    data: bytes, kind: ImageFormat, limits: MediaLimits, subject: Subject, turns: LargePictureTurns
+) -> UInt8Array:
     """RGB (height, width, 3). Call inside `subject.decoding()`: Pillow's exceptions come out as they are."""
     _check_header(data, kind, limits, subject)
     try:
@@ -44,20 +47,16 @@ def decode_raster(data: bytes, kind: ImageFormat, limits: MediaLimits, subject: 
             # libjpeg scales by 2, 4 or 8 while it decodes: less memory and time than decoding it all.
             by = min(factor & -factor, 8)
             picture.draft(None, (picture.width // by, picture.height // by))
-        picture.load()
-        orientation = 1 if kind == "TIFF" else picture.getexif().get(ExifTags.Base.Orientation, 1)
-        return _finish(picture, orientation, limits.kept_image_pixels, subject)
+        with turns.take(picture.width * picture.height):
+            picture.load()
+            orientation = 1 if kind == "TIFF" else picture.getexif().get(ExifTags.Base.Orientation, 1)
+            return _finish(picture, orientation, limits.kept_image_pixels, subject)
 
 
 def _finish(picture: Pillow.Image, orientation: object, kept_pixels: int, subject: Subject) -> UInt8Array:
-    rgb = to_rgb(picture, subject)
-    factor = reduction_factor(rgb.width * rgb.height, kept_pixels)
-    if factor > 1:
-        rgb = rgb.reduce(factor)
+    rgb = reduced_rgb(picture, reduction_factor(picture.width * picture.height, kept_pixels), subject)
     turn = _TURN.get(orientation) if isinstance(orientation, int) else None
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    return np.array(rgb, np.uint8)
+    return rgb if turn is None else np.array(Pillow.fromarray(rgb).transpose(turn), np.uint8)
 
 
 def _check_header(data: bytes, kind: ImageFormat, limits: MediaLimits, subject: Subject) -> None:
