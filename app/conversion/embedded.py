@@ -90,7 +90,7 @@ def is_current(output: Path, fingerprint: dict[str, str]) -> bool:
 
 
 def _fingerprint(gguf: Path, towers: Path, options: EmbeddedOptions) -> dict[str, str]:
-    """Everything that the pair's bytes depend on: inputs, options, this package's and the manifest's code, tool versions."""
+    """Everything that the pair's bytes depend on: inputs, options, this package's and the manifest's code, tools."""
     missing = [name for name in TOWER_FILES if not (towers / name).is_file()]
     if missing:
         raise ArtifactError("tower_missing", folder=str(towers), file=missing[0])
