@@ -18,7 +18,7 @@ from app.api.auth import KeyRing
 from app.api.body import BODIES_IN_MEMORY, BodyBudget, BodyLimits
 from app.api.case_reader import InputLimits
 from app.api.metrics import Metrics
-from app.api.middleware import ContextMiddleware, HeadMiddleware
+from app.api.middleware import BrowserGuard, ContextMiddleware, HeadMiddleware
 from app.api.openapi import install_openapi
 from app.api.problems import install_handlers
 from app.api.routes import analyze, feedback, health
@@ -29,7 +29,7 @@ from app.services.feedback import FeedbackService
 from app.services.host import ComponentHost, Components, Progress
 from app.services.inference import InferenceQueue
 from app.services.pools import WorkerPool
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 from app.wiring import build_components, media_limits
 
 Build = Callable[[Settings, Progress], Components]
@@ -81,7 +81,11 @@ def create_app(
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     """Outermost first."""
-    chain = [Middleware(ContextMiddleware, metrics=metrics), Middleware(HeadMiddleware)]
+    chain = [Middleware(ContextMiddleware, metrics=metrics)]
+    if not settings.api_keys:  # a stranger's page has no key to send
+        local_only = is_loopback(settings.host) and not settings.allow_unauthenticated_network
+        chain.append(Middleware(BrowserGuard, local_only=local_only, origins=settings.cors_origins))
+    chain.append(Middleware(HeadMiddleware))
     if settings.cors_origins:
         chain.append(
             Middleware(

@@ -1,14 +1,18 @@
-"""Around every request: its id, its log line, its metrics, and the last net under it."""
+"""Around every request: its id, log line and metrics, the guard against strangers' web pages, and the last net."""
 
 from __future__ import annotations
 
+import ipaddress
 import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.context import REQUEST_ID_HEADER, RequestContext, open_context
+from app.api.context import REQUEST_ID_HEADER, RequestContext, context_of, open_context
 from app.api.metrics import Metrics
 from app.api.problems import CLIENT_GONE, problem_response
 
@@ -74,6 +78,55 @@ class _Answer:
             for name, value in _SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+
+class BrowserGuard:
+    """Keeps web pages of strangers away from a server that asks for no key. Inside of `ContextMiddleware`.
+
+    A page's own name can be made to resolve to this machine (DNS rebinding): with `local_only` a request has to name
+    this machine. A page can also post a form across sites without asking first: its Origin has to be this machine, the
+    very server it calls, or one of `origins`. Callers that are not browsers send no Origin.
+    """
+
+    def __init__(self, app: ASGIApp, *, local_only: bool, origins: Iterable[str]) -> None:
+        self._app = app
+        self._local_only = local_only
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if self._local_only and not _is_this_machine(headers.get("host", "")):
+            refusal = problem_response(context_of(Request(scope)), 421, "host_not_allowed")
+            await refusal(scope, receive, send)
+        elif scope["method"] == "POST" and not self._is_welcome(headers):
+            refusal = problem_response(context_of(Request(scope)), 403, "origin_not_allowed")
+            await refusal(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_welcome(self, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin is None or origin in self._origins:
+            return True
+        scheme, _, authority = origin.partition("://")
+        if scheme not in {"http", "https"}:
+            return False
+        return _is_this_machine(authority) or authority == headers.get("host")
+
+
+def _is_this_machine(authority: str) -> bool:
+    """`localhost` or a loopback address, with any port or none."""
+    try:
+        parts = urlsplit(f"//{authority}")
+        if parts.netloc != authority or "@" in authority or (parts.port is None and authority.endswith(":")):
+            return False
+        name = parts.hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:  # no address, or no port
+        return False
 
 
 class HeadMiddleware:

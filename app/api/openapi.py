@@ -27,9 +27,11 @@ SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"api_key": []}]
 _SHARED_ERRORS: tuple[tuple[int, str], ...] = (
     (400, "json_invalid"),
     (401, "api_key_missing"),
+    (403, "origin_not_allowed"),
     (408, "body_timeout"),
     (413, "body_too_large"),
     (415, "content_type_unsupported"),
+    (421, "host_not_allowed"),
     (422, "validation_failed"),
     (429, "server_busy"),
     (500, "internal_error"),

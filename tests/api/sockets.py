@@ -24,7 +24,7 @@ def connect(address: str, timeout_s: float = 10.0) -> socket.socket:
 
 
 def head(path: str, *lines: str, method: str = "POST") -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: test", *lines, "", ""]).encode("latin-1")
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode("latin-1")
 
 
 def read_reply(connection: socket.socket) -> Reply:

@@ -47,7 +47,7 @@ def test_every_operation_says_what_it_is_and_what_it_answers(document: dict[str,
         assert operation["summary"], key
         assert operation["description"], key
         assert operation["tags"], key
-    shared = {"400", "401", "408", "413", "415", "422", "429", "500", "503"}
+    shared = {"400", "401", "403", "408", "413", "415", "421", "422", "429", "500", "503"}
     for path in (ANALYZE, UPLOAD):
         assert set(operations[path, "post"]["responses"]) == {"200", "504"} | shared
     assert set(operations[FEEDBACK, "post"]["responses"]) == {"201", "404", "409", "507"} | shared

@@ -8,12 +8,14 @@ from app.api.messages.text import Message
 TITLES: dict[int, Message] = {
     400: Message("Malformed request", "잘못된 형식의 요청"),
     401: Message("Authentication needed", "인증 필요"),
+    403: Message("Not allowed", "허용되지 않음"),
     404: Message("Not found", "찾을 수 없음"),
     405: Message("Method not allowed", "허용되지 않는 메서드"),
     408: Message("Request timed out", "요청 시간 초과"),
     409: Message("Conflict", "요청 충돌"),
     413: Message("Too large", "크기 초과"),
     415: Message("Unsupported media type", "지원하지 않는 형식"),
+    421: Message("Misdirected request", "잘못 전달된 요청"),
     422: Message("Invalid input", "유효하지 않은 입력"),
     429: Message("Too many requests", "요청 과다"),
     500: Message("Internal error", "내부 오류"),
@@ -53,6 +55,13 @@ _REQUEST: dict[str, Message] = {
         "API 키를 보내십시오: Authorization: Bearer <키> 또는 X-API-Key.",
     ),
     "api_key_wrong": Message("This API key is not known.", "등록되지 않은 API 키입니다."),
+    "origin_not_allowed": Message(
+        "Web pages of this origin may not call this server.", "이 출처의 웹 페이지는 이 서버를 호출할 수 없습니다."
+    ),
+    "host_not_allowed": Message(
+        "This server answers to localhost, 127.0.0.1 and [::1] only: the Host header names another.",
+        "이 서버는 localhost, 127.0.0.1, [::1]로 온 요청에만 답합니다. Host 헤더가 다른 이름입니다.",
+    ),
 }
 
 _INPUT: dict[str, Message] = {
