@@ -81,12 +81,15 @@ class DataFolder:
 def ktas_patient(row: dict[str, str]) -> Patient:
     """A KTAS row's age, sex, vitals, mental state and pain; None for cells that are blank, damaged or implausible."""
     pain = _number(row["NRS_pain"], 0, 10)
+    sbp, dbp = _number(row["SBP"], 40, 300), _number(row["DBP"], 20, 200)
+    if sbp is not None and dbp is not None and sbp <= dbp:
+        sbp = dbp = None
     return Patient(
         age=_number(row["Age"], 0, 120),
         sex={"1": "female", "2": "male"}.get(row["Sex"]),  # type: ignore[arg-type]
         vitals=Vitals(
-            sbp=_number(row["SBP"], 40, 300),
-            dbp=_number(row["DBP"], 20, 200),
+            sbp=sbp,
+            dbp=dbp,
             heart_rate=_number(row["HR"], 20, 300),
             respiratory_rate=_number(row["RR"], 4, 80),
             temperature=_number(row["BT"], 30, 45),

@@ -33,7 +33,7 @@ _MEDIA = {Source.OMNI_IMAGE.value, Source.OMNI_AUDIO.value, Source.OMNI_VIDEO.va
 class FitOptions:
     """Optimiser settings; `steps` batches of `batch_size` composed cases."""
 
-    steps: int = 4000
+    steps: int = 3000
     batch_size: int = 128
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05

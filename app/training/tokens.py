@@ -57,7 +57,8 @@ class TokenMaker:
 
     def label(self, sample: Sample, case: Case) -> LabelledTokens:
         embeddings = tuple(embedding for encoder in self.encoders for embedding in encoder.encode(case))
-        findings, patient = (), sample.patient
+        findings: tuple[Finding, ...] = ()
+        patient = sample.patient
         if case.text:
             findings = self.extract_findings(case.text)
             patient = merge_patients(patient, self.extract_patient(case.text))

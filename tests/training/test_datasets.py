@@ -28,6 +28,12 @@ def test_implausible_numbers_become_none() -> None:
     assert patient.pain == 4
 
 
+def test_pressures_in_the_wrong_order_become_none() -> None:
+    patient = ktas_patient({**ROW, "SBP": "80", "DBP": "120"})
+    assert patient.vitals.sbp is None
+    assert patient.vitals.dbp is None
+
+
 @pytest.mark.data
 def test_every_label_of_the_data_folder_maps_to_a_condition() -> None:
     root = Path(os.environ.get("MEDMODAL_DATA", "../shared/data"))
