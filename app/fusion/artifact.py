@@ -113,6 +113,8 @@ def save_artifact(
         for part in ("mean", "components", "scale"):
             arrays[f"{source}|{part}"] = np.ascontiguousarray(getattr(region, part))
     save_numpy(arrays, folder / "regions.safetensors")
+    for name in ("weights.safetensors", "regions.safetensors"):
+        (folder / name).chmod(0o644)  # the library makes them private; a service runs as another user
     hashes = {name: _sha256(folder / name) for name in _FILES}
     partial = folder / "manifest.json.partial"
     with partial.open("w", encoding="utf-8") as handle:
