@@ -3,8 +3,9 @@
 * Temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 * Conformal sets: adaptive prediction sets, Romano et al., "Classification with Valid and Adaptive Coverage", NeurIPS
   2020 (without the randomised tie break, so coverage errs on the high side).
-* Abstention: a case is out of scope when its calibrated top probability is below a limit or when every evidence token
-  is farther from the training data than `distance_limits` allows (whitened principal-component distance).
+* Abstention: a case is given up when its calibrated top probability is below a limit (a higher one for a text in which
+  no finding was read); it is out of scope when every evidence token is farther from the training data than
+  `distance_limits` allows (whitened principal-component distance).
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Calibration(BaseModel):
     conformal_mass: dict[Modality, float]
     """Cumulative probability that the set must reach, per modality."""
     min_probability: dict[Modality, float]
+    min_probability_unread: float
+    """The same for a text in which no finding was read: it takes more to believe that it is a case at all."""
     distance_limits: dict[str, float]
     fitted_on: dict[str, int]
     """Dev cases used, per modality."""

@@ -135,7 +135,9 @@ class FusionPredictor:
             if limit is not None and region is not None:
                 far[token.source] = far.get(token.source, True) and region.distance(token.vector) > limit
         warnings = []
-        if far and all(far.values()) and not any(token.source == Source.FINDINGS.value for token in tokens):
+        read = any(token.source == Source.FINDINGS.value for token in tokens)
+        unread_text = modality == "text" and not read and top < calibration.min_probability_unread
+        if unread_text or (far and all(far.values()) and not read):
             warnings.append("out_of_scope")
         if top < calibration.min_probability[modality]:
             warnings.append("low_certainty")

@@ -17,6 +17,7 @@ _GRID = np.exp(np.linspace(np.log(0.2), np.log(5.0), 121))
 _SCOPE_QUANTILE = 0.995
 _SCOPE_MARGIN = 1.15
 _COMPONENTS = 64
+_UNREAD_FLOOR = 0.8
 _MAX_FLOOR = 0.3
 """Dev cases are easier than a clinic's: a limit taken from them alone would give up honest two-way differentials."""
 
@@ -47,6 +48,7 @@ def fit_calibration(
         coverage=coverage,
         conformal_mass=mass,
         min_probability=floor,
+        min_probability_unread=_UNREAD_FLOOR,
         distance_limits=_distance_limits(cases, regions),
         fitted_on={modality: len(rows) for modality, rows in groups.items()},
     )

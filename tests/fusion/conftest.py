@@ -46,6 +46,7 @@ def calibration() -> Calibration:
         coverage=0.9,
         conformal_mass=dict.fromkeys(groups, 0.6),
         min_probability=dict.fromkeys(groups, 0.0),
+        min_probability_unread=0.9,
         distance_limits={Source.OMNI_TEXT.value: 4.0},
         fitted_on=dict.fromkeys(groups, 10),
     )

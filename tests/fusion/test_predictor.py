@@ -74,6 +74,15 @@ def test_far_from_training_without_findings_is_insufficient(predictor: FusionPre
     assert prediction.warnings == ("out_of_scope",)
 
 
+def test_a_text_without_a_finding_needs_more_certainty(predictor: FusionPredictor) -> None:
+    text = embedding(Source.OMNI_TEXT, 12)
+    unread = predictor.predict(Evidence((text,)))
+    read = predictor.predict(Evidence((text,), (Finding("cough", True, "cough", 0, 5),)))
+    assert unread.risk.confidence < 0.9
+    assert unread.warnings == ("out_of_scope",)
+    assert read.status == "ok"
+
+
 def test_no_evidence_is_refused(predictor: FusionPredictor) -> None:
     with pytest.raises(ValueError, match="without evidence"):
         predictor.predict(Evidence(()))
