@@ -17,10 +17,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.knowledge.base import KnowledgeBase
-
 from app.evaluation.quality import CaseClient, condition_report, request_body, to_markdown, triage_report, video_body
 from app.evaluation.service import measured_service
+from app.knowledge.base import KnowledgeBase
 from app.training.datasets import DataFolder
 from app.training.generation import CaseGenerator
 

@@ -1,8 +1,8 @@
 from collections import Counter
 
 import pytest
-from app.knowledge.base import KnowledgeBase
 
+from app.knowledge.base import KnowledgeBase
 from app.training.generation import NO_FINDING, CaseGenerator
 from app.training.samples import Sample
 
