@@ -111,6 +111,7 @@ def save_fusion(pair: Pair, conditions: tuple[str, ...]) -> None:
         coverage=0.9,
         conformal_mass=dict.fromkeys(GROUPS, 0.6),
         min_probability=dict.fromkeys(GROUPS, 0.0),
+        min_probability_unread=0.0,
         distance_limits={},
         fitted_on=dict.fromkeys(GROUPS, 10),
     )
