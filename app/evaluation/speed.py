@@ -8,6 +8,7 @@ import itertools
 import math
 import threading
 import time
+import wave
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -147,8 +148,10 @@ def _wav(seed: int, seconds: float) -> bytes:
     clock = np.arange(count) / AUDIO_SAMPLE_RATE
     noise = np.random.default_rng(seed).standard_normal(count) * 0.02
     beats = np.sin(2 * np.pi * 60 * clock) * np.exp(-40 * (clock % 0.5))
-    data = (np.clip(beats * 0.6 + noise, -1, 1) * 32767).astype("<i2").tobytes()
-    header = b"RIFF" + (36 + len(data)).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
-    header += (1).to_bytes(2, "little") * 2 + AUDIO_SAMPLE_RATE.to_bytes(4, "little")
-    header += (2 * AUDIO_SAMPLE_RATE).to_bytes(4, "little") + (2).to_bytes(2, "little") + (16).to_bytes(2, "little")
-    return header + b"data" + len(data).to_bytes(4, "little") + data
+    target = io.BytesIO()
+    with wave.open(target, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(AUDIO_SAMPLE_RATE)
+        sound.writeframes((np.clip(beats * 0.6 + noise, -1, 1) * 32767).astype("<i2").tobytes())
+    return target.getvalue()

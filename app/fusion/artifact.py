@@ -25,7 +25,7 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
-from app.encoders.manifest import Manifest
+from app.encoders.manifest import Manifest, file_sha256
 from app.errors import ArtifactError
 from app.fusion.afnet import AFNet, AFNetConfig
 from app.fusion.calibration import Calibration, TrainingRegion
@@ -115,7 +115,7 @@ def save_artifact(
     save_numpy(arrays, folder / "regions.safetensors")
     for name in ("weights.safetensors", "regions.safetensors"):
         (folder / name).chmod(0o644)  # the library makes them private; a service runs as another user
-    hashes = {name: _sha256(folder / name) for name in _FILES}
+    hashes = {name: file_sha256(folder / name) for name in _FILES}
     partial = folder / "manifest.json.partial"
     with partial.open("w", encoding="utf-8") as handle:
         handle.write(_FusionManifest(files=hashes).model_dump_json(indent=1) + "\n")
@@ -151,7 +151,7 @@ def _verified_hashes(folder: Path) -> dict[str, str]:
     except ValidationError as error:
         raise ArtifactError("fusion_invalid", folder=str(folder), reason="manifest.json") from error
     for name in _FILES:
-        if not (folder / name).is_file() or _sha256(folder / name) != hashes.get(name):
+        if not (folder / name).is_file() or file_sha256(folder / name) != hashes.get(name):
             raise ArtifactError("fusion_file_damaged", folder=str(folder), file=name)
     return hashes
 
@@ -163,8 +163,3 @@ def _load_regions(path: Path) -> dict[str, TrainingRegion]:
         source: TrainingRegion(arrays[f"{source}|mean"], arrays[f"{source}|components"], arrays[f"{source}|scale"])
         for source in sorted(sources)
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

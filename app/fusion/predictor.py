@@ -56,10 +56,6 @@ class FusionPredictor:
         return self._artifact.config.conditions
 
     @property
-    def knowledge_version(self) -> str:
-        return self._artifact.config.knowledge_version
-
-    @property
     def sequence_layout(self) -> str:
         return self._artifact.config.sequence_layout
 

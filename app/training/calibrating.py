@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from app.domain import FloatArray, Source
+from app.domain import FloatArray
 from app.evaluation.metrics import expected_calibration_error, macro_f1
-from app.fusion.calibration import Calibration, Modality, TrainingRegion, modality_of, softmax
-from app.training.tokens import LabelledTokens
+from app.fusion.calibration import Calibration, Modality, TrainingRegion, conformal_set_size, modality_of, softmax
+from app.training.tokens import LabelledTokens, embedding_vectors
 
 _GRID = np.exp(np.linspace(np.log(0.2), np.log(5.0), 121))
 _SCOPE_QUANTILE = 0.995
@@ -76,14 +76,9 @@ def conformal_mass(probabilities: FloatArray, truth: np.ndarray, coverage: float
 
 def fit_regions(cases: Sequence[LabelledTokens]) -> dict[str, TrainingRegion]:
     """Whitened principal components of every embedding source over the training cases."""
-    vectors: dict[str, list[FloatArray]] = defaultdict(list)
-    for case in cases:
-        for token in case.tokens:
-            if token.source not in {Source.FINDINGS.value, Source.VITALS.value}:
-                vectors[token.source].append(token.vector)
     regions = {}
-    for source, rows in vectors.items():
-        matrix = np.stack(rows).astype(np.float64)
+    for source, rows in embedding_vectors(cases).items():
+        matrix = rows.astype(np.float64)
         mean = matrix.mean(0)
         _, singular, components = np.linalg.svd(matrix - mean, full_matrices=False)
         kept = min(_COMPONENTS, len(singular))
@@ -122,7 +117,7 @@ def _group_figures(cases: Sequence[LabelledTokens], logits: FloatArray, calibrat
     order = np.argsort(-probabilities, axis=1)
     hits = order == truth[:, None]
     sizes = [
-        int(np.searchsorted(np.cumsum(np.sort(row)[::-1]), calibration.conformal_mass[m]) + 1)
+        conformal_set_size(np.sort(row)[::-1], calibration.conformal_mass[m])
         for row, m in zip(probabilities, modalities, strict=True)
     ]
     covered = [bool(hit[:size].any()) for hit, size in zip(hits, sizes, strict=True)]

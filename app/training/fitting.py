@@ -6,7 +6,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from tqdm import trange
 from app.domain import Source
 from app.fusion.afnet import AFNet, AFNetConfig, AFNetOutput
 from app.fusion.tokens import EvidenceToken, collate
-from app.training.tokens import LabelledTokens
+from app.training.tokens import LabelledTokens, embedding_vectors
 
 _DROP: Mapping[str, float] = {
     Source.OMNI_TEXT.value: 0.15,
@@ -73,7 +73,7 @@ class Composer:
         item = rng.choice(self._pools[rng.choices(self._names, self._weights)[0]])
         if _is_media(item) and rng.random() < self._pair_share:
             item = self._pair(item, rng)
-        return _with_tokens(item, _drop_sources(item.tokens, rng))
+        return replace(item, tokens=_drop_sources(item.tokens, rng))
 
     def _pair(self, media: LabelledTokens, rng: random.Random) -> LabelledTokens:
         """X-ray of pneumonia + text of pneumonia; a normal X-ray or sound + a text of something it cannot show."""
@@ -147,14 +147,9 @@ def score(network: AFNet, cases: Sequence[LabelledTokens], batch_size: int = 256
 
 def source_statistics(cases: Sequence[LabelledTokens]) -> dict[str, tuple[Tensor, Tensor]]:
     """Mean and standard deviation of every embedding source; findings and vitals are already scaled."""
-    vectors: dict[str, list[np.ndarray]] = defaultdict(list)
-    for case in cases:
-        for token in case.tokens:
-            if token.source not in {Source.FINDINGS.value, Source.VITALS.value}:
-                vectors[token.source].append(token.vector)
     return {
-        source: (torch.from_numpy(np.stack(rows).mean(0)), torch.from_numpy(np.stack(rows).std(0)))
-        for source, rows in vectors.items()
+        source: (torch.from_numpy(rows.mean(0)), torch.from_numpy(rows.std(0)))
+        for source, rows in embedding_vectors(cases).items()
     }
 
 
@@ -166,10 +161,6 @@ def _drop_sources(tokens: tuple[EvidenceToken, ...], rng: random.Random) -> tupl
     dropped = {source for source, share in _DROP.items() if rng.random() < share}
     kept = tuple(token for token in tokens if token.source not in dropped)
     return kept if any(token.source != Source.VITALS.value for token in kept) else tokens
-
-
-def _with_tokens(item: LabelledTokens, tokens: tuple[EvidenceToken, ...]) -> LabelledTokens:
-    return LabelledTokens(item.group, tokens, item.condition, item.triage, item.triage_weight, item.language)
 
 
 def _warm_cosine(step: int, steps: int) -> float:

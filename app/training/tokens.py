@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,7 +12,19 @@ import numpy as np
 from PIL import Image as PillowImage
 from tqdm import tqdm
 
-from app.domain import AUDIO_SAMPLE_RATE, Case, Embedding, Evidence, Finding, Image, Patient, Video, Waveform
+from app.domain import (
+    AUDIO_SAMPLE_RATE,
+    Case,
+    Embedding,
+    Evidence,
+    Finding,
+    FloatArray,
+    Image,
+    Patient,
+    Source,
+    Video,
+    Waveform,
+)
 from app.fusion.tokens import EvidenceCodec, EvidenceToken
 from app.media.audio import decode_audio
 from app.media.image import decode_image
@@ -71,6 +84,16 @@ class TokenMaker:
             triage_weight=sample.triage_weight,
             language=sample.language,
         )
+
+
+def embedding_vectors(cases: Iterable[LabelledTokens]) -> dict[str, FloatArray]:
+    """Every embedding of the cases, (n, width) float32 by source; findings and vitals are no embeddings."""
+    vectors: dict[str, list[FloatArray]] = defaultdict(list)
+    for case in cases:
+        for token in case.tokens:
+            if token.source not in {Source.FINDINGS.value, Source.VITALS.value}:
+                vectors[token.source].append(token.vector)
+    return {source: np.stack(rows) for source, rows in vectors.items()}
 
 
 def load_case(sample: Sample, augment: random.Random | None = None) -> Case:
