@@ -21,6 +21,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 CommaList = Annotated[tuple[str, ...], NoDecode]
 Bytes = Annotated[ByteSize, Field(ge=1)]
+CutLayer = Annotated[int, Field(ge=0, le=1024)]
 
 
 class Settings(BaseSettings):
@@ -40,6 +41,11 @@ class Settings(BaseSettings):
     qwen_model_path: Path = Path("models/embedded/build/omni")
     mmed_llama_model_path: Path = Path("models/embedded/build/medical")
     fusion_weights_path: Path = Path("models/embedded/fusion")
+    quantization_type: Literal["any", "none", "fp16", "int8", "int4"] = "any"
+    qwen_cut_layer: CutLayer = 0
+    mmed_llama_cut_layer: CutLayer = 0
+    prepare: Literal["auto", "strict", "off"] = "auto"
+    prepared_dir: Path = Path("data/prepared")
     cpu_threads: Annotated[int, Field(ge=0, le=1024)] = 0
     max_memory: Bytes = ByteSize(6 * 1024 * _MIB)
     cache_enabled: bool = True
