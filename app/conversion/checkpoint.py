@@ -6,6 +6,7 @@ the mapping, so that the resident memory is one slice whatever the checkpoint's 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ class Checkpoint:
         self._on_read = on_read
         self._shards = shards
         self._tensors: dict[str, TensorInfo] = {}
+        self._headers: dict[str, dict[str, TensorInfo]] = {}
 
     @classmethod
     def open(cls, folder: Path, on_read: Callable[[int], None]) -> Checkpoint:
@@ -78,7 +80,7 @@ class Checkpoint:
         if missing:
             raise invalid(self.folder, f"tensor {missing[0]} is missing ({len(missing)} in all)")
         for shard in sorted({self._shards[name] for name in expected}):
-            header = _header(self.folder, shard)
+            header = self._headers[shard] = _header(self.folder, shard)
             wanted = {name for name in expected if self._shards[name] == shard}
             if wanted - header.keys():
                 raise invalid(self.folder, f"{shard} lacks tensor {min(wanted - header.keys())}")
@@ -89,6 +91,23 @@ class Checkpoint:
                 raise invalid(self.folder, f"{name} has shape {list(info.shape)}, config.json says {list(shape)}")
             if info.dtype not in READABLE_DTYPES:
                 raise invalid(self.folder, f"{name} has dtype {info.dtype}, only F32, F16 and BF16 are read")
+
+    def fingerprint(self) -> str:
+        """SHA-256 that names this exact checkpoint without reading its weights: config.json's bytes and, of every shard
+        that `require` opened, name, size, time of change (ns), and name, shape and dtype of its tensors.
+
+        ArtifactError where one of these files has gone.
+        """
+        digest = hashlib.sha256()
+        try:
+            digest.update((self.folder / "config.json").read_bytes())
+            for shard, header in sorted(self._headers.items()):
+                status = (self.folder / shard).stat()
+                tensors = sorted((name, info.shape, info.dtype) for name, info in header.items())
+                digest.update(json.dumps([shard, status.st_size, status.st_mtime_ns, tensors]).encode())
+        except OSError as error:
+            raise invalid(self.folder, f"a file of the checkpoint has gone: {error}") from error
+        return digest.hexdigest()
 
     def shape(self, name: str) -> tuple[int, int]:
         """(rows, width) of a required tensor, its trailing dimensions flattened; a vector is (n, 1)."""
