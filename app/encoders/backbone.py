@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,13 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain import FloatArray
+from app.encoders.decoder_io import FILE, OUTPUT, past_names, present_names
 from app.encoders.manifest import Manifest
-from app.encoders.session import DECODER_GRAPH, Cancellation, Session, SessionFactory
+from app.encoders.session import Cancellation, Feeds, Session, SessionFactory, decoder_graph
 from app.encoders.tmrope import IntArray, rope_tables
 from app.encoders.tokenizer import PromptTokenizer
 from app.errors import ArtifactError, PayloadTooLargeError
 
 EMBEDDING_NAME = "token_embedding.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Tokens that a decoder has read: ids (n,), hidden states (n, hidden), and keys and values, layer by layer."""
+
+    ids: IntArray
+    states: FloatArray
+    keys_and_values: tuple[FloatArray, ...]
+
+    def begins(self, ids: IntArray) -> bool:
+        """Whether a longer sequence `ids` (seq,) starts with these tokens."""
+        return len(ids) > len(self.ids) and np.array_equal(ids[: len(self.ids)], self.ids)
 
 
 class Backbone:
@@ -35,6 +50,7 @@ class Backbone:
         self.max_text_tokens = max_text_tokens
         self._table = table
         self._session = session
+        self._prefix = self._run_prefix()
 
     @classmethod
     def load(
@@ -43,7 +59,8 @@ class Backbone:
         """ArtifactError where a file is missing or damaged or does not fit the manifest."""
         tokenizer = PromptTokenizer.load(folder, manifest)
         table = load_embedding_table(folder, manifest)
-        return cls(manifest, tokenizer, table, open_session(folder, DECODER_GRAPH, threads), max_text_tokens)
+        session = open_session(folder, decoder_graph(manifest.decoder), threads)
+        return cls(manifest, tokenizer, table, session, max_text_tokens)
 
     def text_ids(self, text: str | None) -> list[int]:
         """The first `max_text_tokens` token ids of the user's text; empty for None and for white space."""
@@ -56,28 +73,53 @@ class Backbone:
         """(seq,) -> (seq, hidden) float32, a copy."""
         return np.array(self._table[np.asarray(ids, np.int64)], dtype=np.float32)
 
-    def hidden_states(self, embeddings: FloatArray, positions: IntArray, cancellation: Cancellation) -> FloatArray:
-        """(seq, hidden) and positions (3, seq) -> hidden states (seq, hidden) after the cut layer.
+    def hidden_states(
+        self, ids: npt.ArrayLike, embeddings: FloatArray, positions: IntArray, cancellation: Cancellation
+    ) -> FloatArray:
+        """Token ids (seq,), their embeddings (seq, hidden) and positions (3, seq) -> hidden states (seq, hidden) after
+        the cut layer.
 
+        Where the sequence begins with the prompt's prefix, the prefix's part is not run again.
         PayloadTooLargeError where a position lies beyond what the checkpoint was made for.
         """
+        if int(positions.max()) >= self.manifest.decoder.max_position:
+            raise PayloadTooLargeError("sequence_too_long", limit=self.manifest.decoder.max_position)
+        past = self._prefix if self._prefix.begins(np.asarray(ids, np.int64)) else self._nothing()
+        output = self._session.run(self._feeds(embeddings, positions, past), cancellation)
+        expected = (1, len(embeddings) - len(past.ids), self.manifest.decoder.hidden_size)
+        if output.shape != expected:
+            raise ArtifactError("model_output_shape", graph=FILE)
+        return np.concatenate([past.states, output[0]])
+
+    def _feeds(self, embeddings: FloatArray, positions: IntArray, past: Past) -> Feeds:
+        """For the tokens after `past`; the rotary tables and the lengths cover the whole sequence."""
         spec = self.manifest.decoder
         length = len(embeddings)
-        if int(positions.max()) >= spec.max_position:
-            raise PayloadTooLargeError("sequence_too_long", limit=spec.max_position)
         cos, sin = rope_tables(positions, spec.rope_inv_freq, spec.mrope_section)
-        feeds = {
-            "inputs_embeds": embeddings[None],
+        return {
+            "inputs_embeds": embeddings[None, len(past.ids) :],
             "seqlens_k": np.array([length - 1], np.int32),
             "total_sequence_length": np.array([length], np.int32),
             "rope_cos": cos,
             "rope_sin": sin,
+            **dict(zip(past_names(spec.cut_layer), past.keys_and_values, strict=True)),
         }
-        output = self._session.run(feeds, cancellation)
-        if output.shape != (1, length, spec.hidden_size):
-            raise ArtifactError("model_output_shape", graph=DECODER_GRAPH.file)
-        states: FloatArray = output[0]
-        return states
+
+    def _run_prefix(self) -> Past:
+        """The constant tokens before every segment, run once."""
+        ids = np.array(self.tokenizer.prefix, np.int64)
+        if not len(ids):
+            return self._nothing()
+        feeds = self._feeds(self.embed(ids), text_positions(len(ids)), self._nothing())
+        outputs = self._session.run_all(feeds, Cancellation())
+        present = present_names(self.manifest.decoder.cut_layer)
+        return Past(ids, outputs[OUTPUT][0], tuple(outputs[name] for name in present))
+
+    def _nothing(self) -> Past:
+        spec = self.manifest.decoder
+        empty = np.zeros((1, spec.kv_heads, 0, spec.head_dim), np.float32)
+        states = np.zeros((0, spec.hidden_size), np.float32)
+        return Past(np.zeros(0, np.int64), states, (empty,) * (2 * spec.cut_layer))
 
 
 def text_positions(length: int) -> IntArray:

@@ -144,6 +144,14 @@ class Manifest(_Model):
             raise ArtifactError("model_file_missing", folder=str(folder), file=missing[0])
         return manifest
 
+    def cut(self, layers: int | None) -> Self:
+        """The same folder served with its first `layers` layers; None: all that it holds. ArtifactError for more."""
+        if layers is None or layers == self.decoder.cut_layer:
+            return self
+        if not 1 <= layers < self.decoder.cut_layer:
+            raise ArtifactError("model_cut_layer", asked=layers, held=self.decoder.cut_layer)
+        return self.model_copy(update={"decoder": self.decoder.model_copy(update={"cut_layer": layers})})
+
     def verify(self, folder: Path) -> None:
         """Hash every file. ArtifactError naming the first one that differs."""
         for name, expected in self.files.items():

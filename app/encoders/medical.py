@@ -32,12 +32,14 @@ class MedicalEncoder:
         *,
         threads: int,
         max_text_tokens: int = 512,
+        cut_layer: int | None = None,
         cache: EmbeddingCache | None = None,
         verify: bool = True,
         open_session: SessionFactory = OrtSession.load,
     ) -> Self:
-        """`verify` hashes every file first. ArtifactError for a folder that must not be served."""
-        manifest = Manifest.load(folder)
+        """`cut_layer` serves fewer layers than the folder holds. `verify` hashes every file first. ArtifactError for a
+        folder that must not be served."""
+        manifest = Manifest.load(folder).cut(cut_layer)
         if manifest.architecture not in ARCHITECTURES:
             raise ArtifactError("model_wrong_architecture", folder=str(folder), found=manifest.architecture)
         if verify:
@@ -65,7 +67,8 @@ class MedicalEncoder:
     def hidden_states(self, input_ids: list[int], cancellation: Cancellation | None = None) -> FloatArray:
         """Hidden states (seq, hidden) of the whole sequence after the cut layer."""
         embeddings = self._backbone.embed(input_ids)
-        return self._backbone.hidden_states(embeddings, text_positions(len(input_ids)), cancellation or Cancellation())
+        positions = text_positions(len(input_ids))
+        return self._backbone.hidden_states(input_ids, embeddings, positions, cancellation or Cancellation())
 
     def truncates(self, text: str) -> bool:
         return self._backbone.truncates(text)

@@ -58,14 +58,16 @@ class OmniEncoder:
         threads: int,
         max_text_tokens: int = 512,
         max_media_tokens: int = 512,
+        cut_layer: int | None = None,
         layout: SequenceLayout = SequenceLayout.INDEPENDENT,
         cache: EmbeddingCache | None = None,
         verify: bool = True,
         open_session: SessionFactory = OrtSession.load,
     ) -> Self:
-        """`max_media_tokens` bounds the tokens of a video and of one window of a recording. `verify` hashes every file
-        first. ArtifactError for a folder that must not be served."""
-        manifest = Manifest.load(folder)
+        """`max_media_tokens` bounds the tokens of a video and of one window of a recording. `cut_layer` serves
+        fewer layers than the folder holds. `verify` hashes every file first. ArtifactError for a folder that must not
+        be served."""
+        manifest = Manifest.load(folder).cut(cut_layer)
         vision, audio, tokens = manifest.vision, manifest.audio, manifest.tokens
         if manifest.architecture != ARCHITECTURE or vision is None or audio is None or tokens is None:
             raise ArtifactError("model_wrong_architecture", folder=str(folder), found=manifest.architecture)
@@ -121,7 +123,7 @@ class OmniEncoder:
             if parts:
                 embeddings[ids == token] = np.concatenate(parts)
         positions = position_ids(ids, media.positions(), self._tokens, self._vision.spec.spatial_merge_size)
-        return self._backbone.hidden_states(embeddings, positions, stop)
+        return self._backbone.hidden_states(ids, embeddings, positions, stop)
 
     def truncates(self, text: str) -> bool:
         return self._backbone.truncates(text)

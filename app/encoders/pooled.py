@@ -14,7 +14,7 @@ from app.encoders.manifest import Manifest
 from app.encoders.sequence import Segment
 from app.errors import ArtifactError
 
-POOLING_VERSION = "mean-own-tokens-1"
+POOLING_VERSION = "mean-own-tokens-2"
 """Part of every cache key: change it whenever the same weights would give another vector."""
 
 

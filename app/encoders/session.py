@@ -7,7 +7,7 @@ reason.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,10 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from app.domain import FloatArray
+from app.encoders.decoder_io import FILE as DECODER_FILE
+from app.encoders.decoder_io import INPUTS as DECODER_INPUTS
+from app.encoders.decoder_io import OUTPUT, past_names
+from app.encoders.manifest import DecoderSpec
 from app.errors import ArtifactError, DeadlineError
 
 Array = npt.NDArray[Any]
@@ -80,10 +84,14 @@ class Cancellation:
 
 
 class Session(Protocol):
-    """A loaded graph with one output."""
+    """A loaded graph. ArtifactError where it fails, DeadlineError where cancelled."""
 
     def run(self, feeds: Feeds, cancellation: Cancellation) -> FloatArray:
-        """The output for these inputs. ArtifactError where the graph fails, DeadlineError where cancelled."""
+        """The graph's main output for these inputs."""
+        ...
+
+    def run_all(self, feeds: Feeds, cancellation: Cancellation) -> Mapping[str, FloatArray]:
+        """Every output by name."""
         ...
 
 
@@ -94,18 +102,20 @@ class GraphSpec:
     file: str
     inputs: frozenset[str]
     output: str
+    decoder: DecoderSpec | None = None
+    """Given for a decoder: how far it is cut, and the keys and values that go in and out."""
 
 
 SessionFactory = Callable[[Path, GraphSpec, int], Session]
 """(model folder, graph, threads) -> session. Injected, so that tests can put their own in."""
 
-DECODER_GRAPH = GraphSpec(
-    "decoder.onnx",
-    frozenset({"inputs_embeds", "seqlens_k", "total_sequence_length", "rope_cos", "rope_sin"}),
-    "hidden_states",
-)
 VISION_GRAPH = GraphSpec("vision.onnx", frozenset({"pixel_values", "cos", "sin", "key_bias"}), "image_embeds")
 AUDIO_GRAPH = GraphSpec("audio.onnx", frozenset({"input_features", "feature_mask", "key_bias"}), "audio_embeds")
+
+
+def decoder_graph(spec: DecoderSpec) -> GraphSpec:
+    """The served decoder (`serving_graph`): `spec.cut_layer` layers, past and present keys and values."""
+    return GraphSpec(DECODER_FILE, DECODER_INPUTS | set(past_names(spec.cut_layer)), OUTPUT, spec)
 
 
 class OrtSession:
@@ -117,26 +127,60 @@ class OrtSession:
 
     @classmethod
     def load(cls, folder: Path, graph: GraphSpec, threads: int) -> Self:
-        """ArtifactError where the file is missing, damaged, or is another graph than `graph`."""
-        path = folder / graph.file
-        try:
-            session = ort.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
-        except _ORT_ERRORS as error:
-            raise ArtifactError("model_graph_invalid", file=str(path), reason=one_line(error)) from error
-        inputs = {value.name for value in session.get_inputs()}
-        outputs = {value.name for value in session.get_outputs()}
-        if inputs != graph.inputs or graph.output not in outputs:
-            raise ArtifactError("model_graph_mismatch", file=str(path), reason=f"inputs are {sorted(inputs)}")
-        return cls(session, graph)
+        """A graph of a converted folder; ONNX Runtime packs the weights for its kernels, on the heap.
+
+        ArtifactError where the file is missing, damaged, or is another graph than `graph`.
+        """
+        return cls(open_graph(folder, graph, session_options(threads)), graph)
+
+    @classmethod
+    def load_prepared(cls, folder: Path, graph: GraphSpec, threads: int) -> Self:
+        """A graph of a prepared folder (`prepared`): its weights are packed already and stay on disk, mapped.
+
+        ArtifactError as above.
+        """
+        options = session_options(threads)
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # done when it was prepared
+        return cls(_open(str(folder / graph.file), folder / graph.file, graph, options), graph)
 
     def run(self, feeds: Feeds, cancellation: Cancellation) -> FloatArray:
+        return self._run((self._graph.output,), feeds, cancellation)[0]
+
+    def run_all(self, feeds: Feeds, cancellation: Cancellation) -> Mapping[str, FloatArray]:
+        names = tuple(value.name for value in self._session.get_outputs())
+        return dict(zip(names, self._run(names, feeds, cancellation), strict=True))
+
+    def _run(self, names: Sequence[str], feeds: Feeds, cancellation: Cancellation) -> list[FloatArray]:
         with cancellation.running() as options:
             try:
-                (output,) = self._session.run([self._graph.output], dict(feeds), options)
+                outputs = self._session.run(list(names), dict(feeds), options)
             except _ORT_ERRORS as error:
                 cancellation.check()
                 raise ArtifactError("model_run_failed", graph=self._graph.file, reason=one_line(error)) from error
-        return np.asarray(output, dtype=np.float32)
+        return [np.asarray(output, dtype=np.float32) for output in outputs]
+
+
+def open_graph(folder: Path, graph: GraphSpec, options: ort.SessionOptions) -> ort.InferenceSession:
+    """A graph of a converted folder, as it is served. ArtifactError where it cannot be."""
+    path = folder / graph.file
+    if graph.decoder is None:
+        return _open(str(path), path, graph, options)
+    from app.encoders.serving_graph import serving_decoder  # needs onnx, which a prepared folder does without
+
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.absolute()))
+    return _open(serving_decoder(path, graph.decoder).SerializeToString(), path, graph, options)
+
+
+def _open(model: str | bytes, path: Path, graph: GraphSpec, options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as error:
+        raise ArtifactError("model_graph_invalid", file=str(path), reason=one_line(error)) from error
+    inputs = {value.name for value in session.get_inputs()}
+    outputs = {value.name for value in session.get_outputs()}
+    if inputs != graph.inputs or graph.output not in outputs:
+        raise ArtifactError("model_graph_mismatch", file=str(path), reason=f"inputs are {sorted(inputs)}")
+    return session
 
 
 def session_options(threads: int) -> ort.SessionOptions:

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+from app.encoders.decoder_io import FILE as DECODER_FILE
 from app.encoders.medical import MedicalEncoder
 from app.encoders.omni import OmniEncoder
-from app.encoders.session import DECODER_GRAPH
 from app.errors import ArtifactError
 
 
@@ -79,7 +79,7 @@ def test_a_damaged_folder_is_refused_even_unverified(omni_folder, tmp_path, name
 
 def test_another_graph_under_the_name_is_refused(omni_folder, tmp_path):
     folder = shutil.copytree(omni_folder, tmp_path / "copy")
-    shutil.copy(folder / "vision.onnx", folder / DECODER_GRAPH.file)
+    shutil.copy(folder / "vision.onnx", folder / DECODER_FILE)
     with pytest.raises(ArtifactError) as caught:
         OmniEncoder.load(folder, threads=1, verify=False)
     assert caught.value.code == "model_graph_mismatch"

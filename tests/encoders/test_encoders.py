@@ -58,6 +58,9 @@ class CountingSessions:
                 outer.runs += 1
                 return outer.output(session.run(feeds, cancellation))
 
+            def run_all(self, feeds, cancellation):
+                return session.run_all(feeds, cancellation)
+
         return Counting()
 
 
