@@ -1,7 +1,7 @@
-"""Reading a safetensors checkpoint folder a slice at a time.
+"""Reading a checkpoint folder a slice at a time.
 
-Only headers are read when a checkpoint is opened. A read maps its shard, copies the rows that were asked for and drops
-the mapping, so that the resident memory is one slice whatever the checkpoint's size.
+Only headers are read when a checkpoint is opened. A read copies the rows that were asked for and keeps nothing else, so
+that the resident memory is one slice whatever the checkpoint's size and the format of its files.
 """
 
 from __future__ import annotations
@@ -15,40 +15,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
+from app.conversion.pickled import Pickled
+from app.conversion.shards import Safetensors, ShardError, ShardFormat, TensorInfo
 from app.domain import FloatArray
 from app.errors import ArtifactError
 
-INDEX_NAME = "model.safetensors.index.json"
-SINGLE_NAME = "model.safetensors"
+WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
+"""A whole checkpoint in one file; `<name>.index.json` lists the shards of a larger one. The first found counts."""
 READABLE_DTYPES = frozenset({"F32", "F16", "BF16"})
 SLICE_WEIGHTS = 1 << 21
 """Weights that one slice holds at most: 8 MiB in float32. Row counts follow from it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """Where a tensor lies and what it is; dtype as safetensors names it."""
-
-    shard: str
-    shape: tuple[int, ...]
-    dtype: str
-
-
 class Checkpoint:
-    """A folder with config.json and one or many safetensors files."""
+    """A folder with config.json and one or many weight files."""
 
-    def __init__(
-        self, folder: Path, config: Mapping[str, Any], shards: Mapping[str, str], on_read: Callable[[int], None]
-    ) -> None:
-        """`shards`: tensor name -> file name. Use `open`."""
+    def __init__(self, folder: Path, config: Mapping[str, Any], on_read: Callable[[int], None]) -> None:
+        """Knows no tensor yet. Use `open`."""
         self.folder = folder
         self.config = config
         self._on_read = on_read
-        self._shards = shards
+        self._shards: Mapping[str, str] = {}
         self._tensors: dict[str, TensorInfo] = {}
         self._headers: dict[str, dict[str, TensorInfo]] = {}
+        self._formats: dict[str, ShardFormat] = {".safetensors": Safetensors(), ".bin": Pickled()}
 
     @classmethod
     def open(cls, folder: Path, on_read: Callable[[int], None]) -> Checkpoint:
@@ -56,16 +47,22 @@ class Checkpoint:
 
         ArtifactError where either file is missing or damaged.
         """
-        config = read_json(folder / "config.json")
-        if (folder / INDEX_NAME).is_file():
-            shards = read_json(folder / INDEX_NAME).get("weight_map")
-            if not isinstance(shards, dict) or not all(_is_plain_name(name) for name in shards.values()):
-                raise invalid(folder, f"{INDEX_NAME} has no usable weight_map")
-        elif (folder / SINGLE_NAME).is_file():
-            shards = dict.fromkeys(_header(folder, SINGLE_NAME), SINGLE_NAME)
-        else:
-            raise invalid(folder, f"neither {SINGLE_NAME} nor {INDEX_NAME} is here (only safetensors are read)")
-        return cls(folder, config, shards, on_read)
+        checkpoint = cls(folder, read_json(folder / "config.json"), on_read)
+        checkpoint._shards = checkpoint._find_shards()
+        return checkpoint
+
+    def _find_shards(self) -> Mapping[str, str]:
+        """Tensor name -> file name. ArtifactError where no weights, or a damaged index, are found."""
+        for name in WEIGHT_NAMES:
+            index = self.folder / f"{name}.index.json"
+            if index.is_file():
+                shards = read_json(index).get("weight_map")
+                if not isinstance(shards, dict) or not all(self._is_shard(shard) for shard in shards.values()):
+                    raise invalid(self.folder, f"{index.name} has no usable weight_map")
+                return shards
+            if (self.folder / name).is_file():
+                return dict.fromkeys(self._header(name), name)
+        raise invalid(self.folder, f"no weights are here: neither {' nor '.join(WEIGHT_NAMES)}, nor an index")
 
     def __contains__(self, name: str) -> bool:
         return name in self._shards
@@ -80,7 +77,7 @@ class Checkpoint:
         if missing:
             raise invalid(self.folder, f"tensor {missing[0]} is missing ({len(missing)} in all)")
         for shard in sorted({self._shards[name] for name in expected}):
-            header = self._headers[shard] = _header(self.folder, shard)
+            header = self._headers[shard] = self._header(shard)
             wanted = {name for name in expected if self._shards[name] == shard}
             if wanted - header.keys():
                 raise invalid(self.folder, f"{shard} lacks tensor {min(wanted - header.keys())}")
@@ -116,19 +113,29 @@ class Checkpoint:
 
     def rows(self, name: str, start: int, stop: int) -> FloatArray:
         """Rows [start, stop) of a required tensor as (stop - start, width). ArtifactError on NaN or infinity."""
-        import torch
-
         info = self._tensors[name]
+        path = self.folder / info.shard
         try:
-            with safe_open(self.folder / info.shard, framework="pt") as shard:
-                part = shard.get_slice(name)[start:stop].to(torch.float32).numpy().copy()
-        except (SafetensorError, OSError) as error:
+            values = self._formats[path.suffix].rows(path, name, start, stop)
+        except ShardError as error:
             raise invalid(self.folder, f"{info.shard} cannot be read: {error}") from error
-        values: FloatArray = part.reshape(stop - start, -1)
         if not np.isfinite(values).all():
             raise invalid(self.folder, f"{name} holds NaN or infinite values")
         self._on_read(values.size)
         return values
+
+    def _header(self, shard: str) -> dict[str, TensorInfo]:
+        path = self.folder / shard
+        if not path.is_file():
+            raise invalid(self.folder, f"shard {shard} is missing")
+        try:
+            return self._formats[path.suffix].header(path)
+        except ShardError as error:
+            raise invalid(self.folder, f"{shard} cannot be read: {error}") from error
+
+    def _is_shard(self, name: object) -> bool:
+        """A weight file of the folder itself: no path that leads out of it."""
+        return isinstance(name, str) and name == Path(name).name and Path(name).suffix in self._formats
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +175,3 @@ def read_json(path: Path) -> dict[str, Any]:
 def invalid(folder: Path, reason: str) -> ArtifactError:
     """The error for a checkpoint that must not be converted; `reason` is kept to one line."""
     return ArtifactError("checkpoint_invalid", reason=" ".join(reason.split()), folder=str(folder))
-
-
-def _is_plain_name(name: object) -> bool:
-    """A shard is a file of the folder itself: no path that leads out of it."""
-    return isinstance(name, str) and name == Path(name).name and name not in {"", ".", ".."}
-
-
-def _header(folder: Path, shard: str) -> dict[str, TensorInfo]:
-    """Names, shapes and dtypes of one file; the library refuses a file shorter than its header says."""
-    if not (folder / shard).is_file():
-        raise invalid(folder, f"shard {shard} is missing")
-    try:
-        with safe_open(folder / shard, framework="pt") as handle:
-            slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 (not a mapping)
-            return {name: TensorInfo(shard, tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
-    except (SafetensorError, OSError) as error:
-        raise invalid(folder, f"{shard} cannot be read: {error}") from error

@@ -110,7 +110,7 @@ LLAMA: dict[str, tuple[Damage, str]] = {
     "truncated shard": (truncated_shard, "cannot be read"),
     "empty shard": (empty_shard, "cannot be read"),
     "garbage shard": (garbage_shard, "cannot be read"),
-    "no weights": (no_weights, "only safetensors are read"),
+    "no weights": (no_weights, "no weights are here"),
     "index is no JSON": (write(INDEX, b"{"), "cannot be read as JSON"),
     "index without a map": (write(INDEX, b"{}"), "weight_map"),
     "index leads out of the folder": (
