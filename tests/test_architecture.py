@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "knowledge": BASE,
     "storage": BASE,
     "fusion": BASE | {"encoders"},
+    "prepared": BASE | {"encoders"},
     "services": BASE | PARTS,
     "api": BASE | {"services", "media"},
 }
@@ -40,7 +41,7 @@ SETTINGS_READERS = {"main", "wiring", "__main__"}
 FOREIGN: dict[str, set[str]] = {
     "torch": {"fusion"},
     "safetensors": {"fusion"},
-    "onnxruntime": {"encoders"},
+    "onnxruntime": {"encoders", "prepared"},
     "tokenizers": {"encoders"},
     "PIL": {"media", "encoders"},
     "av": {"media"},
@@ -56,7 +57,7 @@ FOREIGN: dict[str, set[str]] = {
     "h11": {"server"},
     "pydantic_settings": {"settings"},
     "transformers": set(),
-    "onnx": set(),
+    "onnx": {"encoders"},
     "optimum": set(),
     "peft": set(),
     "requests": set(),

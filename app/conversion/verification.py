@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from app.conversion.text_files import EMBEDDING_NAME, TOKENIZER_NAME
 from app.domain import FloatArray
-from app.encoders.manifest import AudioSpec, Manifest, VisionSpec
+from app.encoders.manifest import Manifest
+from app.encoders.probes import PROBE_TOKENS, Feeds, audio_feeds, decoder_feeds, vision_feeds
 from app.errors import ArtifactError
-
-PROBE_TOKENS = 4
-Feeds = dict[str, npt.NDArray[Any]]
 
 
 def verify(folder: Path) -> Manifest:
@@ -27,11 +23,11 @@ def verify(folder: Path) -> Manifest:
     manifest = Manifest.load(folder)
     manifest.verify(folder)
     embeds = _probe_embedding(folder, manifest)
-    _probe(folder, "decoder.onnx", _decoder_feeds(manifest, embeds), manifest.decoder.hidden_size)
+    _probe(folder, "decoder.onnx", decoder_feeds(manifest.decoder, embeds), manifest.decoder.hidden_size)
     if manifest.vision is not None:
-        _probe(folder, "vision.onnx", _vision_feeds(manifest.vision), manifest.vision.out_hidden_size)
+        _probe(folder, "vision.onnx", vision_feeds(manifest.vision), manifest.vision.out_hidden_size)
     if manifest.audio is not None:
-        _probe(folder, "audio.onnx", _audio_feeds(manifest.audio), manifest.audio.out_hidden_size)
+        _probe(folder, "audio.onnx", audio_feeds(manifest.audio), manifest.audio.out_hidden_size)
     return manifest
 
 
@@ -46,39 +42,6 @@ def _probe_embedding(folder: Path, manifest: Manifest) -> FloatArray:
     if table.shape != (spec.vocab_size, spec.hidden_size) or vocabulary > spec.vocab_size:
         raise _wrong(folder, EMBEDDING_NAME, f"{table.shape} for {vocabulary} tokens of width {spec.hidden_size}")
     return np.asarray(table[None, :PROBE_TOKENS], np.float32)
-
-
-def _decoder_feeds(manifest: Manifest, embeds: FloatArray) -> Feeds:
-    length = embeds.shape[1]
-    angles = np.outer(np.arange(length), manifest.decoder.rope_inv_freq).astype(np.float32)
-    return {
-        "inputs_embeds": embeds,
-        "seqlens_k": np.array([length - 1], np.int32),
-        "total_sequence_length": np.array([length], np.int32),
-        "rope_cos": np.cos(angles),
-        "rope_sin": np.sin(angles),
-    }
-
-
-def _vision_feeds(spec: VisionSpec) -> Feeds:
-    """One grey window."""
-    slots = (spec.window_size // spec.patch_size) ** 2
-    patch = 3 * spec.temporal_patch_size * spec.patch_size**2
-    return {
-        "pixel_values": np.zeros((1, 1, slots, patch), np.float32),
-        "cos": np.ones((1, slots, spec.head_dim), np.float32),
-        "sin": np.zeros((1, slots, spec.head_dim), np.float32),
-        "key_bias": np.zeros((1, slots), np.float32),
-    }
-
-
-def _audio_feeds(spec: AudioSpec) -> Feeds:
-    """One chunk of silence."""
-    return {
-        "input_features": np.zeros((1, spec.num_mel_bins, 2 * spec.n_window), np.float32),
-        "feature_mask": np.ones((1, 1, 2 * spec.n_window), np.float32),
-        "key_bias": np.zeros((1, spec.n_window), np.float32),
-    }
 
 
 def _probe(folder: Path, name: str, feeds: Feeds, width: int) -> None:

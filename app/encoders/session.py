@@ -22,7 +22,7 @@ from app.domain import FloatArray
 from app.encoders.decoder_io import FILE as DECODER_FILE
 from app.encoders.decoder_io import INPUTS as DECODER_INPUTS
 from app.encoders.decoder_io import OUTPUT, past_names
-from app.encoders.manifest import DecoderSpec
+from app.encoders.manifest import DecoderSpec, Manifest
 from app.errors import ArtifactError, DeadlineError
 
 Array = npt.NDArray[Any]
@@ -116,6 +116,12 @@ AUDIO_GRAPH = GraphSpec("audio.onnx", frozenset({"input_features", "feature_mask
 def decoder_graph(spec: DecoderSpec) -> GraphSpec:
     """The served decoder (`serving_graph`): `spec.cut_layer` layers, past and present keys and values."""
     return GraphSpec(DECODER_FILE, DECODER_INPUTS | set(past_names(spec.cut_layer)), OUTPUT, spec)
+
+
+def served_graphs(manifest: Manifest) -> tuple[GraphSpec, ...]:
+    """Every graph that an encoder of this manifest opens."""
+    towers = ((manifest.vision, VISION_GRAPH), (manifest.audio, AUDIO_GRAPH))
+    return (decoder_graph(manifest.decoder), *(graph for spec, graph in towers if spec is not None))
 
 
 class OrtSession:
