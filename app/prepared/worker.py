@@ -18,6 +18,10 @@ from app.encoders.manifest import DecoderSpec, Manifest
 from app.encoders.session import Cancellation, GraphSpec, OrtSession, open_graph, served_graphs, session_options
 from app.errors import ArtifactError
 
+_MIN_EXTERNAL_BYTES = 64
+"""Above every shape that a graph holds as a constant (those must stay inside it), below every scale: packed weights
+whose scales stay inside the graph are silently wrong when they are read back (ONNX Runtime 1.31)."""
+
 
 def main(arguments: list[str]) -> int:
     converted, target, file, cut_layer = arguments
@@ -37,7 +41,7 @@ def prepare_graph(converted: Path, target: Path, graph: GraphSpec, feeds: probes
     options.optimized_model_filepath = str(target / graph.file)
     for key, value in (
         ("session.optimized_model_external_initializers_file_name", f"{graph.file}.data"),
-        ("session.optimized_model_external_initializers_min_size_in_bytes", "1024"),
+        ("session.optimized_model_external_initializers_min_size_in_bytes", str(_MIN_EXTERNAL_BYTES)),
         ("session.save_external_prepacked_constant_initializers", "1"),
     ):
         options.add_session_config_entry(key, value)
