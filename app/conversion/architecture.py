@@ -17,12 +17,21 @@ from app.errors import ArtifactError
 OMNI = "Qwen2_5OmniThinkerForConditionalGeneration"
 FULL_OMNI = frozenset({"Qwen2_5OmniForConditionalGeneration", "Qwen2_5OmniModel"})
 """The second is what the published 7B checkpoint calls itself."""
+CLASSES: Mapping[str, Architecture] = {
+    **dict.fromkeys((OMNI, *FULL_OMNI), "Qwen2_5OmniThinkerForConditionalGeneration"),
+    **dict.fromkeys(("LlamaForCausalLM", "LlamaModel", "LLaMAForCausalLM"), "LlamaForCausalLM"),
+    **dict.fromkeys(("MistralForCausalLM", "MistralModel"), "MistralForCausalLM"),
+    **dict.fromkeys(("Qwen2ForCausalLM", "Qwen2Model"), "Qwen2ForCausalLM"),
+}
+"""What config.json may say -> the class. A `...Model` is the decoder alone, as text embedders are published; the one in
+capitals was written by the first conversions of Llama."""
 CONFIG_ERRORS = (TypeError, ValueError, ZeroDivisionError, AttributeError, KeyError)
 """What transformers' config classes and the arithmetic on their fields raise for a value of the wrong kind."""
 HEAD_DIM_STEP = 16
 """GroupQueryAttention's fused rotary asks for it."""
-ROPE_TYPES = frozenset({"default", "linear", "llama3"})
-"""The scalings that are a fixed change of the frequencies; the others depend on the length of the sequence."""
+ROPE_TYPES = frozenset({"default", "linear", "dynamic", "llama3"})
+"""The scalings that are a fixed change of the frequencies. "dynamic" changes them for sequences longer than
+`max_position` only, and those are not taken; "yarn" and "longrope" scale the attention too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +92,20 @@ def architecture_of(checkpoint: Checkpoint) -> Architecture:
     name = names[0] if isinstance(names, list) and len(names) == 1 else None
     if "quantization_config" in checkpoint.config:
         raise unsupported(checkpoint, "it is quantised already; the original weights are needed")
-    if name == OMNI or name in FULL_OMNI:
-        return "Qwen2_5OmniThinkerForConditionalGeneration"
-    if name == "LlamaForCausalLM":
-        return "LlamaForCausalLM"
-    if name == "Qwen2ForCausalLM":
-        return "Qwen2ForCausalLM"
-    if name == "MistralForCausalLM":
-        return "MistralForCausalLM"
+    if isinstance(name, str) and name in CLASSES:
+        return CLASSES[name]
     raise unsupported(checkpoint, f"architectures is {names!r}")
 
 
 def thinker_prefix(checkpoint: Checkpoint) -> str:
     """ "thinker." where the thinker lies inside a full omni folder, else ""."""
     return "thinker." if _is_full_omni(checkpoint.config) else ""
+
+
+def _decoder_prefix(checkpoint: Checkpoint) -> str:
+    """Where the decoder's tensors are: under "model.", but a decoder saved alone has no name for itself."""
+    root = thinker_prefix(checkpoint)
+    return root if f"{root}embed_tokens.weight" in checkpoint else f"{root}model."
 
 
 def parse_config(checkpoint: Checkpoint, architecture: Architecture) -> Any:
@@ -139,7 +148,7 @@ def decoder_layout(
     attention_bias = is_llama and bool(text.attention_bias)
     return DecoderLayout(
         spec=_decoder_spec(checkpoint, text, cut, sliding),
-        prefix=f"{thinker_prefix(checkpoint)}model.",
+        prefix=_decoder_prefix(checkpoint),
         qkv_bias=attention_bias or architecture in {OMNI, "Qwen2ForCausalLM"},
         output_bias=attention_bias,
         mlp_bias=is_llama and bool(text.mlp_bias),
