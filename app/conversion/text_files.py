@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ def load_tokenizer(checkpoint: Path) -> Any:
     import transformers
 
     hub: Any = transformers  # its tokenizer classes are untyped
-
+    is_sentencepiece = (checkpoint / "tokenizer.model").is_file() and not (checkpoint / TOKENIZER_NAME).is_file()
+    if is_sentencepiece and find_spec("sentencepiece") is None:
+        raise invalid(checkpoint, "it has only a tokenizer.model: install the package sentencepiece to have it read")
     try:
         if (checkpoint / TOKENIZER_NAME).is_file() and not (checkpoint / "tokenizer_config.json").is_file():
             return hub.PreTrainedTokenizerFast(tokenizer_file=str(checkpoint / TOKENIZER_NAME))

@@ -72,6 +72,7 @@ def _check(plain: Tokenizer, special: Mapping[int, str], size: int, manifest: Ma
     if max([size - 1, *special]) >= rows:
         raise ArtifactError("model_tokenizer_mismatch", file=str(path), reason=f"more tokens than {rows} embeddings")
     for content in special.values():
-        ids = plain.encode(content, add_special_tokens=False).ids
-        if len(ids) == 1 and ids[0] in special and plain.id_to_token(ids[0]) == content and len(content) > 1:
+        texts = (content, f"a{content}")  # Llama 2's tokenizer puts a space before a text: look behind a letter too
+        ids = {token for text in texts for token in plain.encode(text, add_special_tokens=False).ids}
+        if len(content) > 1 and any(token in special and plain.id_to_token(token) == content for token in ids):
             raise ArtifactError("model_tokenizer_unsafe", file=str(path), reason=f"text can give {content}")
