@@ -22,6 +22,8 @@ DYNAMIC_RANGE = 8.0
 MIN_FRAMES = 3
 """Mel frames below which the tower gives no token."""
 MAX_FREQUENCY = 8_000.0
+FRAMES_AT_ONCE = 3_000
+"""Half a minute: the spectra of five minutes in double precision would take 400 MB at once."""
 MASKED = np.float32(-1e9)
 
 
@@ -40,12 +42,17 @@ def log_mel(samples: FloatArray, spec: AudioSpec) -> FloatArray:
     padded[:half] = clip[half:0:-1]
     padded[half : half + len(clip)] = clip
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[::hop]
-    spectrum = np.fft.rfft(frames * _hann(spec.n_fft))
-    power = spectrum.real**2 + spectrum.imag**2  # (heard, n_fft / 2 + 1)
-    mel = np.maximum(power @ mel_filters(spec), LOG_FLOOR)
-    logarithm = np.log10(mel)
+    parts = [_log_power(frames[start : start + FRAMES_AT_ONCE], spec) for start in range(0, heard, FRAMES_AT_ONCE)]
+    logarithm = np.concatenate(parts)
     scaled = (np.maximum(logarithm, logarithm.max() - DYNAMIC_RANGE) + 4.0) / 4.0
     return np.ascontiguousarray(scaled[:kept].T, dtype=np.float32)
+
+
+def _log_power(frames: FloatArray, spec: AudioSpec) -> npt.NDArray[np.float64]:
+    """Windows of samples (n, n_fft) -> base-10 logarithm of their power on the mel scale (n, num_mel_bins)."""
+    spectrum = np.fft.rfft(frames * _hann(spec.n_fft))
+    power = spectrum.real**2 + spectrum.imag**2  # (n, n_fft / 2 + 1)
+    return np.log10(np.maximum(power @ mel_filters(spec), LOG_FLOOR))
 
 
 @lru_cache(maxsize=4)

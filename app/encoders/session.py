@@ -194,8 +194,13 @@ def session_options(threads: int) -> ort.SessionOptions:
 
     Idle threads sleep instead of spinning: with two encoders and a server on as many cores as threads, spinning doubled
     the processor time of a text and its latency under load.
+
+    No arena: it keeps a block for every length that it has seen. Two layers of 8B width after 522 tokens: 330 MiB with
+    arena and memory pattern, 35 MiB without, in the same processor time.
     """
     options = ort.SessionOptions()
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
