@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.conversion.embedded import MEMBERS, build_embedded, packaged_gguf
-from app.conversion.progress import TqdmProgress
+from app.conversion.progress import ConsoleProgress
 from app.errors import AppError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--towers", type=Path, default=embedded / "towers")
     arguments = parser.parse_args()
     begun = time.monotonic()
-    progress = TqdmProgress()
+    progress = ConsoleProgress()
     try:
         built = build_embedded(packaged_gguf(), arguments.towers, arguments.output, progress)
     except AppError as error:

@@ -5,12 +5,15 @@
         --quantization int4 --cut-layer 16 --source Qwen/Qwen2.5-Omni-7B --source-revision <commit>
     scripts/optimize_models.py --verify models/full/omni
 
+A conversion that was interrupted, killed or ran out of disk goes on when the same command is run again.
+QUANTIZATION_TYPE and MAX_MEMORY of the environment are the defaults of --quantization and --max-memory.
 Prints one line on standard error and exits with 1 where a folder cannot be used, with 130 when interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = ("slot", "output", "source", "source-revision")
+QUANTIZATIONS = ("int4", "int8", "fp16", "none")
 DEFAULT_PREFIX = {"omni": "<|im_start|>user\n", "medical": ""}
 
 
@@ -42,15 +46,24 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.strerror}: {error.filename or ''}", file=sys.stderr)
+        print(f"error: {error.strerror}: {error.filename or ''}{_kept(options)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: nothing was changed", file=sys.stderr)
+        print(f"interrupted{_kept(options)}", file=sys.stderr)
         return 130
 
 
+def _kept(options: argparse.Namespace) -> str:
+    """What became of the work of a conversion that did not end."""
+    from app.conversion.staging import Staging
+
+    if options.output is None or not Staging.of(options.output).journal.is_file():
+        return ""
+    return ": finished layers are kept, run the same command again to go on"
+
+
 def _convert(options: argparse.Namespace) -> int:
-    from app.conversion import ConversionRequest, TqdmProgress, convert
+    from app.conversion import ConsoleProgress, ConversionRequest, convert
 
     prefix = options.prompt_prefix
     request = ConversionRequest(
@@ -65,8 +78,9 @@ def _convert(options: argparse.Namespace) -> int:
         prompt_suffix=options.prompt_suffix,
         max_pixels=options.max_pixels,
         slot=options.slot,
+        max_memory=options.max_memory,
     )
-    manifest = convert(request, TqdmProgress())
+    manifest = convert(request, ConsoleProgress())
     spec = manifest.decoder
     print(f"{options.output}: {manifest.architecture}, {manifest.quantization}, layers {spec.cut_layer}/{spec.layers}")
     print(f"manifest {manifest.digest}")
@@ -89,7 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how (with --checkpoint)")
     how.add_argument("--slot", choices=("omni", "medical"), help="which encoder it will serve as")
     how.add_argument("--output", type=Path, help="model folder to write; replaced only when the new one is whole")
-    how.add_argument("--quantization", choices=("none", "int8", "int4"), default="int4")
+    default = os.environ.get("QUANTIZATION_TYPE", "any")
+    how.add_argument("--quantization", type=_quantization, default=default, help=f"{', '.join(QUANTIZATIONS)}")
+    memory = os.environ.get("MAX_MEMORY") or None
+    how.add_argument("--max-memory", type=_bytes, default=memory, help="refuse a result that needs more, like 6GiB")
     how.add_argument("--block-size", type=int, default=128, help="int4: weights that share one scale")
     how.add_argument("--cut-layer", type=int, metavar="K", help="keep the first K layers (default: all)")
     how.add_argument("--prompt-prefix", help="constant text before the user's own (default: the slot's)")
@@ -98,6 +115,25 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--source", help="repository or file that the weights came from")
     how.add_argument("--source-revision", help="its commit or version")
     return parser
+
+
+def _quantization(text: str) -> str:
+    """Also "any", which QUANTIZATION_TYPE may say of the folders that the service takes: the first one here."""
+    if text != "any" and text not in QUANTIZATIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(QUANTIZATIONS)}")
+    return QUANTIZATIONS[0] if text == "any" else text
+
+
+def _bytes(text: str) -> int:
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        size = TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 6GiB") from error
+    if size <= 0:
+        raise argparse.ArgumentTypeError("it must be more than nothing")
+    return int(size)
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

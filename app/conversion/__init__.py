@@ -29,7 +29,7 @@ operators in place of traced primitives.
 """
 
 from app.conversion.pipeline import convert
-from app.conversion.progress import NoProgress, Progress, TqdmProgress
+from app.conversion.progress import ConsoleProgress, NoProgress, Progress
 from app.conversion.request import ConversionRequest
 
-__all__ = ["ConversionRequest", "NoProgress", "Progress", "TqdmProgress", "convert"]
+__all__ = ["ConsoleProgress", "ConversionRequest", "NoProgress", "Progress", "convert"]

@@ -29,9 +29,11 @@ def build_decoder(graph: GraphBuilder, layout: DecoderLayout) -> None:
     graph.input("rope_sin", ["rope_rows", spec.head_dim // 2])
     residual, update = "inputs_embeds", ""
     for index in range(spec.cut_layer):
-        residual, update = _layer(graph, layout, index, residual, update)
+        with graph.section(f"L{index}", f"layer {index + 1}/{spec.cut_layer}"):
+            residual, update = _layer(graph, layout, index, residual, update)
     if spec.cut_layer == spec.layers:
-        scale = graph.vector("norm.scale", [f"{layout.prefix}norm.weight"])
+        with graph.section("norm", "norm"):
+            scale = graph.vector("norm.scale", [f"{layout.prefix}norm.weight"])
         _skip_norm(graph, "hidden_states", [residual, update, scale], spec.rms_norm_eps)
     else:
         graph.node("Add", [residual, update], "hidden_states")

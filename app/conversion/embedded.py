@@ -15,12 +15,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from app.conversion.embedded_checkpoints import TOWER_FILES, write_medical_checkpoint, write_omni_checkpoint
 from app.conversion.gguf import GgufLlama, find_packaged_gguf
-from app.conversion.pipeline import TOOLS, convert
+from app.conversion.identity import tool_versions
+from app.conversion.pipeline import convert
 from app.conversion.progress import Progress
 from app.conversion.request import ConversionRequest
 from app.encoders.manifest import Manifest, Quantization, file_sha256
@@ -102,7 +102,7 @@ def _fingerprint(gguf: Path, towers: Path, options: EmbeddedOptions) -> dict[str
         **{name: file_sha256(towers / name) for name in TOWER_FILES},
         **{name: str(value) for name, value in asdict(options).items()},
         "code": code.hexdigest(),
-        **{tool: version(tool) for tool in TOOLS},
+        **tool_versions(),
     }
 
 

@@ -68,7 +68,7 @@ def write_medical_checkpoint(gguf: GgufLlama, folder: Path, progress: Progress) 
     _write_config(folder, llama_config(gguf))
     write_tokenizer(gguf.vocabulary, folder)
     shapes = gguf.tensor_shapes
-    progress.stage("medical weights", len(shapes), "tensors")
+    progress.stage("medical weights", len(shapes))
     write_float16(folder / "model.safetensors", shapes, _counted(gguf.tensors(), progress))
 
 
@@ -86,7 +86,7 @@ def write_omni_checkpoint(gguf: GgufLlama, towers: Path, folder: Path, progress:
     shutil.copyfile(towers / "preprocessor_config.json", folder / "preprocessor_config.json")
     visual, audio = (towers / f"{kind}.safetensors" for kind in ("vision", "audio"))
     shapes = _decoder_shapes(gguf) | _tower_shapes(visual, "visual.") | _tower_shapes(audio, "audio_tower.")
-    progress.stage("omni weights", len(shapes), "tensors")
+    progress.stage("omni weights", len(shapes))
 
     def tensors() -> Iterator[tuple[str, Tensor]]:
         yield from _decoder_tensors(gguf)

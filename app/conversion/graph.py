@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.conversion.checkpoint import Checkpoint, Matrix
 from app.conversion.external_data import ExternalData
+from app.conversion.journal import Journal
+from app.conversion.progress import Progress
 
 CONTRIB = "com.microsoft"
 OPSET = 21
@@ -44,14 +48,18 @@ Scheme = Mapping[LinearRole, LinearWriter]
 class GraphBuilder:
     """One graph and its `<name>.onnx.data`; nothing of the weights stays in memory.
 
-    Names are stable (`L3.qkv`, ...): a graph can be cut or shared by editing its protobuf only.
+    Names are stable (`L3.qkv`, ...): a graph can be cut or shared by editing its protobuf only. Nodes are made anew by
+    every run; of the weights, the sections that the journal says are finished are not read again.
     """
 
-    def __init__(self, path: Path, checkpoint: Checkpoint, scheme: Scheme) -> None:
+    def __init__(
+        self, path: Path, checkpoint: Checkpoint, scheme: Scheme, journal: Journal, progress: Progress
+    ) -> None:
         self.checkpoint = checkpoint
         self._path = path
-        self._data = ExternalData(path.with_name(path.name + ".data"))
+        self._data = ExternalData(path.with_name(path.name + ".data"), journal)
         self._scheme = scheme
+        self._progress = progress
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -65,6 +73,13 @@ class GraphBuilder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._data.__exit__(kind, error, trace)
+
+    @contextmanager
+    def section(self, name: str, label: str) -> Iterator[None]:
+        """Weights are streamed inside of one; a conversion that was interrupted goes on after the last whole one."""
+        self._progress.detail(label)
+        with self._data.section(name):
+            yield
 
     # ----------------------------------------------------------------- inputs and outputs
     def input(self, name: str, shape: Shape, dtype: int = TensorProto.FLOAT) -> str:
@@ -100,7 +115,7 @@ class GraphBuilder:
     ) -> str:
         """`x` times the transposed checkpoint matrices, stacked, plus the stacked biases."""
         bias = self.vector(f"{name}.bias", biases) if biases else ""
-        return self._scheme[role](self, name, x, Matrix(self.checkpoint, weights), bias)
+        return self._scheme[role](self, name, x, self._matrix(weights), bias)
 
     # ----------------------------------------------------------------- initializers
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
@@ -112,21 +127,28 @@ class GraphBuilder:
 
     def vector(self, name: str, tensors: Sequence[str]) -> str:
         """Checkpoint vectors laid end to end as one float32 initializer."""
-        parts = [part for tensor in tensors for part in Matrix(self.checkpoint, [tensor]).slices()]
-        return self.stream(name, (sum(len(part) for part in parts),), parts)
+        matrix = self._matrix(tensors)
+        return self.stream(name, matrix.shape[:1], matrix.slices())
 
     def tensor(self, name: str, tensor: str, shape: tuple[int, ...]) -> str:
         """A checkpoint tensor as a float32 initializer of `shape`."""
-        return self.stream(name, shape, Matrix(self.checkpoint, [tensor]).slices())
+        return self.stream(name, shape, self._matrix([tensor]).slices())
 
     def stream(self, name: str, shape: tuple[int, ...], parts: Iterable[npt.NDArray[Any]]) -> str:
         """Append a tensor to the external data, part by part."""
         self._initializers.append(self._data.add(name, shape, parts))
         return name
 
+    def _matrix(self, tensors: Sequence[str]) -> Matrix:
+        """To be read, unless an earlier run did: then it counts as done."""
+        matrix = Matrix(self.checkpoint, tensors)
+        if self._data.is_kept:
+            self._progress.skip(math.prod(matrix.shape))
+        return matrix
+
     # ----------------------------------------------------------------- the file
     def save(self) -> None:
-        """Write the .onnx file; the data file is complete once the `with` block ends."""
+        """Write the .onnx file."""
         graph = helper.make_graph(self._nodes, self._path.stem, self._inputs, self._outputs, self._initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="medmodal-fusion")

@@ -1,9 +1,8 @@
-"""What a conversion will do: a checkpoint found whole, its layouts, and the space that the result takes."""
+"""What a conversion will do: a checkpoint found whole, and its layouts."""
 
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +20,6 @@ from app.conversion.request import ConversionRequest
 from app.conversion.text_files import leading_token, load_tokenizer
 from app.conversion.towers import AudioLayout, VisionLayout, audio_layout, omni_tokens, vision_layout
 from app.encoders.manifest import Architecture, OmniTokens
-from app.errors import ArtifactError
-
-SLACK_BYTES = 64 << 20
-"""For what the estimate of a folder's size leaves out: settings, tokenizer, convolutions, alignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +68,7 @@ def make_plan(request: ConversionRequest, on_read: Callable[[int], None]) -> Pla
     except CONFIG_ERRORS as error:
         raise invalid(checkpoint.folder, f"config.json holds a value that makes no sense: {error}") from error
     checkpoint.require(plan.tensors())
+    _check_vocabulary(plan)
     return plan
 
 
@@ -93,18 +89,11 @@ def _layouts(
     )
 
 
-def check_space(plan: Plan) -> None:
-    """Against an upper estimate of the folder's size. ArtifactError `disk_full` with both numbers in MiB."""
-    quantization = plan.request.quantization
-    is_exact = quantization == "none"
-    towers = 4.0 if is_exact else 1.2
-    decoder = {"none": 4.0, "int8": 1.2, "int4": 0.65 + 4 / plan.request.block_size}[quantization]
-    rates = {"token embedding": 4.0 if is_exact else 2.0, "decoder": decoder}
-    needed = SLACK_BYTES + sum(count * rates.get(stage, towers) for stage, count in plan.weights.items())
-    parent = next(folder for folder in plan.request.output.absolute().parents if folder.is_dir())
-    free = shutil.disk_usage(parent).free
-    if free < needed:
-        raise ArtifactError("disk_full", needed_mib=math.ceil(needed / 2**20), free_mib=free >> 20)
+def _check_vocabulary(plan: Plan) -> None:
+    """A token without a row of the embedding could be in a text, but not be read."""
+    tokens, rows = max(plan.tokenizer.get_vocab().values()) + 1, plan.decoder.spec.vocab_size
+    if tokens > rows:
+        raise invalid(plan.checkpoint.folder, f"the tokenizer has {tokens} tokens, the embedding has {rows} rows")
 
 
 def _count(shapes: dict[str, tuple[int, ...]]) -> int:

@@ -3,9 +3,11 @@
 | `quantization` | queries, keys, values | MLP output  | everything else | towers  |
 |----------------|-----------------------|-------------|-----------------|---------|
 | none           | float32               | float32     | float32         | float32 |
+| fp16           | float16               | float16     | float16         | float16 |
 | int8           | int8 blocks           | int8 blocks | int8 rows       | int8    |
 | int4           | int8 blocks           | int4 blocks | int4 blocks     | int8    |
 
+*float16* is how weights are stored; products are in float32 (see `write_float16`).
 *int8 rows* is ONNX Runtime's fastest kernel (DynamicQuantizeMatMul), *blocks* are MatMulNBits at accuracy level 4.
 Chosen by measurement: mean-pooled cosine to float32 on SmolLM2-135M at layer 8 (the worst of five texts, first token
 left out), one thread, 64 tokens:
@@ -31,9 +33,10 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmul_8bits
 
-from app.conversion.checkpoint import Matrix
+from app.conversion.checkpoint import Matrix, invalid
 from app.conversion.graph import CONTRIB, GraphBuilder, LinearRole, LinearWriter, Scheme
 from app.domain import FloatArray, UInt8Array
 from app.encoders.manifest import Quantization
@@ -41,12 +44,13 @@ from app.encoders.manifest import Quantization
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 INT8_BLOCK_SIZE = 32
 INT8_LIMIT = 63
+FloatType = type[np.float16] | type[np.float32]
 
 
 def decoder_scheme(quantization: Quantization, block_size: int) -> Scheme:
     """Which writer stores which of a decoder's linear layers."""
-    if quantization == "none":
-        return _scheme(write_float32)
+    if quantization in _FLOAT_WRITERS:
+        return _scheme(_FLOAT_WRITERS[quantization])
     if quantization == "int8":
         return _int8_scheme()
     int4, int8 = (partial(write_blocks, bits=bits, block_size=block_size) for bits in (4, 8))
@@ -55,7 +59,17 @@ def decoder_scheme(quantization: Quantization, block_size: int) -> Scheme:
 
 def tower_scheme(quantization: Quantization) -> Scheme:
     """The same for the vision and audio towers: never below int8, they are small and feed everything else."""
-    return _scheme(write_float32) if quantization == "none" else _int8_scheme()
+    return _scheme(_FLOAT_WRITERS[quantization]) if quantization in _FLOAT_WRITERS else _int8_scheme()
+
+
+def weight_bytes(quantization: Quantization, block_size: int) -> dict[LinearRole, float]:
+    """Bytes that one weight takes in a decoder of this scheme, scales of blocks included (float32)."""
+    if quantization in _FLOAT_BYTES:
+        return dict.fromkeys(LinearRole, _FLOAT_BYTES[quantization])
+    block = 4 / (INT8_BLOCK_SIZE if quantization == "int8" else block_size)
+    if quantization == "int8":
+        return {LinearRole.ATTENTION_IN: 1 + block, LinearRole.MLP_OUT: 1 + block, LinearRole.OTHER: 1}
+    return {LinearRole.ATTENTION_IN: 1 + block, LinearRole.MLP_OUT: 0.5 + block, LinearRole.OTHER: 0.5 + block}
 
 
 def _int8_scheme() -> Scheme:
@@ -73,12 +87,41 @@ def _scheme(
     }
 
 
-# --------------------------------------------------------------------------- float32
+# --------------------------------------------------------------------------- float32 and float16
 def write_float32(graph: GraphBuilder, name: str, x: str, weight: Matrix, bias: str) -> str:
     """Rows are stored as the checkpoint has them; the product transposes."""
     graph.stream(f"{name}.weight", weight.shape, weight.slices())
     product = graph.node("FusedMatMul", [x, f"{name}.weight"], f"{name}/matmul", domain=CONTRIB, transB=1)
     return graph.node("Add", [product, bias], f"{name}/out") if bias else product
+
+
+def write_float16(graph: GraphBuilder, name: str, x: str, weight: Matrix, bias: str) -> str:
+    """Stored in float16; made float32 at every run, one weight after the other, for the same product as above.
+
+    ONNX Runtime would make the float32 copy of a constant once, at load, and keep twice the file's size on the heap
+    (also with its constant folding switched off: another of its passes folds as well). So the weight goes through a
+    Reshape to its own shape whose target, [0, 0] = as it is, is computed from `x`: nothing is copied or folded, and no
+    copy is made before `x` is there.
+    """
+    graph.stream(f"{name}.weight", weight.shape, (as_float(weight, part, np.float16) for part in weight.slices()))
+    nothing = graph.constant("same_shape", np.zeros(2, np.int64))
+    shape = graph.node("Mul", [graph.node("Size", [x], f"{name}/size"), nothing], f"{name}/shape")
+    late = graph.node("Reshape", [f"{name}.weight", shape], f"{name}/late")
+    exact = graph.node("Cast", [late], f"{name}/float32", to=TensorProto.FLOAT)
+    product = graph.node("FusedMatMul", [x, exact], f"{name}/matmul", domain=CONTRIB, transB=1)
+    return graph.node("Add", [product, bias], f"{name}/out") if bias else product
+
+
+def as_float(weight: Matrix, part: FloatArray, dtype: FloatType) -> npt.NDArray[np.floating]:
+    """`part` of `weight` as `dtype`. ArtifactError where a value is too large for it."""
+    if np.abs(part).max() > np.finfo(dtype).max:
+        names = " or ".join(weight.names)
+        raise invalid(weight.checkpoint.folder, f"a value of {names} does not fit into {np.dtype(dtype).name}")
+    return part.astype(dtype)
+
+
+_FLOAT_WRITERS: dict[Quantization, LinearWriter] = {"none": write_float32, "fp16": write_float16}
+_FLOAT_BYTES: dict[Quantization, float] = {"none": 4, "fp16": 2}
 
 
 # --------------------------------------------------------------------------- int8 rows
@@ -93,14 +136,19 @@ def write_rows(graph: GraphBuilder, name: str, x: str, weight: Matrix, bias: str
     into 16 bits with saturation, and 255 * 63 * 2 is the most that fits.
     """
     rows, width = weight.shape
-    quantized = np.empty((width, rows), np.int8)
     scales = np.empty(rows, np.float32)
-    start = 0
-    for part in weight.slices():
-        stop = start + len(part)
-        quantized[:, start:stop], scales[start:stop] = quantize_rows(part)
-        start = stop
-    graph.stream(f"{name}.weight", (width, rows), [quantized])
+
+    def quantized() -> Iterator[npt.NDArray[np.int8]]:
+        """The whole weight at once: its rows become columns."""
+        whole = np.empty((width, rows), np.int8)
+        start = 0
+        for part in weight.slices():
+            stop = start + len(part)
+            whole[:, start:stop], scales[start:stop] = quantize_rows(part)
+            start = stop
+        yield whole
+
+    graph.stream(f"{name}.weight", (width, rows), quantized())
     graph.stream(f"{name}.scale", (rows,), [scales])
     magnitude = token_magnitude(graph, name, x)
     unit = graph.node("Div", [x, magnitude], f"{name}/unit")

@@ -24,7 +24,7 @@ class ConversionRequest:
 
     `cut_layer` K keeps the first K layers (None: all). `prompt_prefix` and `prompt_suffix` are the constant text around
     the user's own. `max_pixels` lowers the preprocessor's limit on an image. `block_size` is int4's. `slot`, where
-    given, refuses a checkpoint that could not serve there.
+    given, refuses a checkpoint that could not serve there; `max_memory` bytes, one whose result would need more.
     """
 
     checkpoint: Path
@@ -38,6 +38,7 @@ class ConversionRequest:
     prompt_suffix: str = ""
     max_pixels: int | None = None
     slot: Slot | None = None
+    max_memory: int | None = None
 
     def check(self) -> None:
         """ArtifactError for settings that make no sense, whatever the checkpoint."""

@@ -1,7 +1,7 @@
-"""An output folder that appears whole or not at all.
+"""An output folder that appears whole or not at all, and the work that an interrupted run leaves for the next one.
 
-Everything is written into a hidden sibling, flushed to disk and renamed into place. The sibling is locked while it is
-being written; one that nobody holds is what an interrupted run left behind and is emptied.
+Everything is written into `.NAME.partial/model`, a hidden sibling's folder, flushed to disk and renamed into place.
+The sibling is locked while it is being written; beside the model lies the journal of what is finished (`journal`).
 """
 
 from __future__ import annotations
@@ -11,48 +11,89 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.encoders.manifest import MANIFEST_NAME
 from app.errors import ArtifactError
 
+MODEL_NAME = "model"
+JOURNAL_NAME = "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The hidden sibling of an output folder."""
+
+    root: Path
+
+    @property
+    def model(self) -> Path:
+        """What becomes the output."""
+        return self.root / MODEL_NAME
+
+    @property
+    def journal(self) -> Path:
+        return self.root / JOURNAL_NAME
+
+    @classmethod
+    def of(cls, output: Path) -> Staging:
+        """Where the conversion into `output` works; nothing is made."""
+        output = output.absolute()
+        return cls(output.with_name(f".{output.name}.partial"))
+
+    @property
+    def bytes(self) -> int:
+        """What lies there, of this conversion or of another that was interrupted."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+
+    def empty(self) -> None:
+        """Forget what is there."""
+        self.journal.unlink(missing_ok=True)
+        shutil.rmtree(self.model, ignore_errors=True)
+        self.model.mkdir()
+
 
 @contextmanager
-def staged_folder(output: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `output` when the block ends well and vanishes when it does not.
+def staged_folder(output: Path) -> Iterator[Staging]:
+    """Yield a staging whose `model` becomes `output` when the block ends well.
 
-    An `output` that exists is replaced only then, and only if it is a model folder or empty. ArtifactError
+    It holds what an earlier run left, without a manifest. When the block ends with an ArtifactError, nothing of it
+    stays; when it ends with anything else (interrupted, no space left), everything does, for the next run. An `output`
+    that exists is replaced only at the end, and only if it is a model folder or empty. ArtifactError
     `conversion_output` where it is something else, `conversion_running` where another process is writing it.
     """
     output = output.absolute()
     output.parent.mkdir(parents=True, exist_ok=True)
-    staging, old = (output.with_name(f".{output.name}.{suffix}") for suffix in ("partial", "old"))
-    with _locked(staging):
+    staging, old = Staging.of(output), output.with_name(f".{output.name}.old")
+    _refuse_foreign(output)
+    with _locked(staging.root):
+        _recover(output, old)
         try:
-            _recover(output, old)
-            _refuse_foreign(output)
-            _empty(staging)
+            staging.model.mkdir(exist_ok=True)
+            (staging.model / MANIFEST_NAME).unlink(missing_ok=True)
             yield staging
-            _sync(staging)
-            _swap(staging, output, old)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            _sync(staging.model)
+            _swap(staging.model, output, old)
+        except ArtifactError:
+            shutil.rmtree(staging.root, ignore_errors=True)
             raise
+        shutil.rmtree(staging.root, ignore_errors=True)
 
 
 @contextmanager
-def _locked(staging: Path) -> Iterator[None]:
+def _locked(root: Path) -> Iterator[None]:
     """Hold the folder itself; it is the right one only if its name still leads to it once it is held."""
-    staging.mkdir(exist_ok=True)
-    handle = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
+    root.mkdir(exist_ok=True)
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_same = os.path.samestat(os.fstat(handle), staging.stat())
+            is_same = os.path.samestat(os.fstat(handle), root.stat())
         except (BlockingIOError, FileNotFoundError) as error:
-            raise ArtifactError("conversion_running", folder=str(staging)) from error
+            raise ArtifactError("conversion_running", folder=str(root)) from error
         if not is_same:
-            raise ArtifactError("conversion_running", folder=str(staging))
+            raise ArtifactError("conversion_running", folder=str(root))
         yield
     finally:
         os.close(handle)
@@ -72,31 +113,23 @@ def _refuse_foreign(output: Path) -> None:
         raise ArtifactError("conversion_output", reason="it exists and is not a model folder", folder=str(output))
 
 
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
 def _sync(folder: Path) -> None:
     """Flush every file and the folder's own entries."""
     for path in (*folder.iterdir(), folder):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _flush(path)
 
 
-def _swap(staging: Path, output: Path, old: Path) -> None:
+def _swap(model: Path, output: Path, old: Path) -> None:
     if output.exists():
         output.rename(old)
-    staging.rename(output)
-    handle = os.open(output.parent, os.O_RDONLY)
+    model.rename(output)
+    _flush(output.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    shutil.rmtree(old, ignore_errors=True)

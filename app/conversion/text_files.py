@@ -1,17 +1,13 @@
-"""The small files of a model folder: tokenizer, processor settings, token embedding."""
+"""The small files of a model folder: tokenizer and processor settings."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from app.conversion.checkpoint import Checkpoint, Matrix, invalid, read_json
-from app.errors import ArtifactError
+from app.conversion.checkpoint import invalid, read_json
 
 TOKENIZER_NAME = "tokenizer.json"
 EMBEDDING_NAME = "token_embedding.npy"
@@ -78,17 +74,3 @@ def leading_token(tokenizer: Any, checkpoint: Path) -> int | None:
     if added not in {0, 1} or ids[added:] != plain:
         raise invalid(checkpoint, "the tokenizer adds more than one leading token to a text")
     return int(ids[0]) if added else None
-
-
-def write_embedding(checkpoint: Checkpoint, name: str, path: Path, dtype: type[np.float16] | type[np.float32]) -> None:
-    """Stream (vocab, hidden) into a .npy. ArtifactError where a value does not fit into float16."""
-    matrix = Matrix(checkpoint, [name])
-    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": matrix.shape}
-    with path.open("wb") as handle:
-        np.lib.format.write_array_header_1_0(handle, header)
-        for part in matrix.slices():
-            if np.abs(part).max() > np.finfo(dtype).max:
-                raise ArtifactError("checkpoint_invalid", reason=f"{name} does not fit into float16")
-            handle.write(part.astype(dtype).data)
-        handle.flush()
-        os.fsync(handle.fileno())

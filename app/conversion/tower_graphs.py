@@ -34,10 +34,13 @@ def build_vision(graph: GraphBuilder, layout: VisionLayout) -> None:
     graph.input("key_bias", ["windows", layout.slots])
     _vision_layout_nodes(graph, layout)
     patches = _reshape(graph, "pixel_values", "patches", [-1, layout.slots, layout.patch_width])
-    x = graph.linear("patch_embed", patches, [f"{layout.prefix}patch_embed.proj.weight"])
+    with graph.section("patch_embed", "patches"):
+        x = graph.linear("patch_embed", patches, [f"{layout.prefix}patch_embed.proj.weight"])
     for index in range(layout.depth):
-        x = _vision_block(graph, layout, index, x)
-    _merger(graph, layout, x)
+        with graph.section(f"B{index}", f"block {index + 1}/{layout.depth}"):
+            x = _vision_block(graph, layout, index, x)
+    with graph.section("merger", "merger"):
+        _merger(graph, layout, x)
     graph.output("image_embeds", ["frames", "units", layout.spec.out_hidden_size])
     graph.save()
 
@@ -125,13 +128,16 @@ def build_audio(graph: GraphBuilder, layout: AudioLayout) -> None:
     graph.input("key_bias", ["chunks", spec.n_window])
     keys = _reshape(graph, "key_bias", "chunk_keys", [-1, 1, 1, spec.n_window])
     graph.node("Expand", [keys, _ints(graph, 1, 1, spec.n_window, 1)], "chunk_bias")
-    x = _audio_front(graph, layout)
+    with graph.section("front", "convolutions"):
+        x = _audio_front(graph, layout)
     for index in range(layout.depth):
-        x = _audio_layer(graph, layout, index, x)
+        with graph.section(f"A{index}", f"layer {index + 1}/{layout.depth}"):
+            x = _audio_layer(graph, layout, index, x)
     pairs = _reshape(graph, x, "pairs", [-1, spec.n_window // 2, 2, layout.width])
     pooled = graph.node("ReduceMean", [pairs, _ints(graph, 2)], "pooled", keepdims=0)
-    normed = _layer_norm(graph, "ln_post", pooled, f"{layout.prefix}ln_post")
-    graph.node("Identity", [_affine(graph, "proj", normed, f"{layout.prefix}proj")], "audio_embeds")
+    with graph.section("proj", "projection"):
+        normed = _layer_norm(graph, "ln_post", pooled, f"{layout.prefix}ln_post")
+        graph.node("Identity", [_affine(graph, "proj", normed, f"{layout.prefix}proj")], "audio_embeds")
     graph.output("audio_embeds", ["chunks", spec.n_window // 2, spec.out_hidden_size])
     graph.save()
 

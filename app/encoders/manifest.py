@@ -34,7 +34,7 @@ Architecture = Literal[
     "Qwen2ForCausalLM",
     "MistralForCausalLM",
 ]
-Quantization = Literal["none", "int8", "int4"]
+Quantization = Literal["none", "fp16", "int8", "int4"]
 
 
 class _Model(BaseModel):

@@ -15,7 +15,7 @@ import onnxruntime as ort
 import pytest
 from tokenizers import Tokenizer
 
-from app.conversion import NoProgress, convert, plan
+from app.conversion import NoProgress, convert, footprint
 from app.conversion.verification import verify
 from app.encoders.manifest import Manifest, file_sha256
 from app.errors import ArtifactError
@@ -31,7 +31,7 @@ class StopAt(NoProgress):
     def __init__(self, stage: str, error: BaseException) -> None:
         self._stage, self._error, self._current = stage, error, ""
 
-    def stage(self, name: str, total: int, unit: str) -> None:
+    def stage(self, name: str, total: int) -> None:
         self._current = name
 
     def advance(self, amount: int) -> None:
@@ -113,7 +113,7 @@ def test_tokenizer_json_is_written_from_older_files(tmp_path, checkpoint, conver
     assert new.encode(text).ids == old.encode(text).ids
 
 
-@pytest.mark.parametrize("quantization", ["none", "int8", "int4"])
+@pytest.mark.parametrize("quantization", ["none", "fp16", "int8", "int4"])
 def test_same_checkpoint_gives_the_same_bytes(quantization, tmp_path, checkpoint, converted):
     convert(request_for(checkpoint("omni"), tmp_path / "again", quantization=quantization), NoProgress())
     assert contents(tmp_path / "again") == contents(converted("omni", quantization))
@@ -135,10 +135,11 @@ def test_weights_lie_on_page_boundaries(converted):
 
 # --------------------------------------------------------------------------- whole or not at all
 @pytest.mark.parametrize("stage", ["token embedding", "decoder", "vision tower", "audio tower", "hashing"])
-def test_interrupted_conversion_leaves_nothing(stage, tmp_path, checkpoint):
+def test_interrupted_conversion_leaves_nothing_that_loads(stage, tmp_path, checkpoint):
     with pytest.raises(KeyboardInterrupt):
         convert(request_for(checkpoint("omni"), tmp_path / "out"), StopAt(stage, KeyboardInterrupt()))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".out.partial"]
+    assert list(tmp_path.rglob("manifest.json")) == []
 
 
 def test_failed_conversion_leaves_the_old_folder(tmp_path, checkpoint):
@@ -147,7 +148,7 @@ def test_failed_conversion_leaves_the_old_folder(tmp_path, checkpoint):
     with pytest.raises(OSError, match="disk"):
         convert(request_for(checkpoint("qwen2"), tmp_path / "out"), StopAt("decoder", OSError("disk")))
     assert contents(tmp_path / "out") == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out", ".out.partial"}
 
 
 def test_killed_conversion_leaves_nothing_that_loads_and_the_next_one_cleans_up(tmp_path, checkpoint):
@@ -157,7 +158,7 @@ import os, signal
 from pathlib import Path
 from app.conversion import ConversionRequest, NoProgress, convert
 class Kill(NoProgress):
-    def stage(self, name, total, unit):
+    def stage(self, name, total):
         if name == "vision tower":
             os.kill(os.getpid(), signal.SIGKILL)
 convert(ConversionRequest(Path({str(checkpoint("omni"))!r}), Path({str(tmp_path / "out")!r}), "none", "s", "r"), Kill())
@@ -165,8 +166,8 @@ convert(ConversionRequest(Path({str(checkpoint("omni"))!r}), Path({str(tmp_path 
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True)
     assert run.returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir()] == [".out.partial"]
-    assert (tmp_path / ".out.partial" / "decoder.onnx").is_file()
-    for folder in (tmp_path / "out", tmp_path / ".out.partial"):
+    assert (tmp_path / ".out.partial" / "model" / "decoder.onnx").is_file()
+    for folder in (tmp_path / "out", tmp_path / ".out.partial", tmp_path / ".out.partial" / "model"):
         with pytest.raises(ArtifactError, match="model_not_found"):
             Manifest.load(folder)
     convert(request_for(checkpoint("llama"), tmp_path / "out"), NoProgress())
@@ -229,12 +230,15 @@ def test_full_disk_is_found_before_the_start(tmp_path, checkpoint, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("quantization", "block_size"), [("none", 128), ("int8", 128), ("int4", 128), ("int4", 16)])
+@pytest.mark.parametrize(
+    ("quantization", "block_size"),
+    [("none", 128), ("fp16", 128), ("int8", 128), ("int4", 128), ("int4", 16)],
+)
 def test_the_disk_check_asks_for_no_less_than_is_written(quantization, block_size, tmp_path, checkpoint, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     folder = write_llama(tmp_path / "wide", hidden_size=512, intermediate_size=1024)
     request = request_for(folder, tmp_path / "out", quantization=quantization, block_size=block_size)
-    monkeypatch.setattr(plan, "SLACK_BYTES", 1 << 20)
+    monkeypatch.setattr(footprint, "SLACK_BYTES", 1 << 20)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
         with pytest.raises(ArtifactError, match="disk_full") as caught:

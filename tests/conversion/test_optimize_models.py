@@ -91,18 +91,22 @@ def test_missing_arguments_are_named(checkpoint, main, capsys):
     assert "--output, --source, --source-revision" in capsys.readouterr().err
 
 
-def test_termination_leaves_nothing(tmp_path):
+def test_termination_keeps_the_finished_layers_for_the_same_command(tmp_path):
     """SIGTERM, sent as soon as the first weights are written; the checkpoint is large enough for that to be early."""
     folder = write_llama(tmp_path / "wide", hidden_size=1024, intermediate_size=4096, num_hidden_layers=3)
     parent = tmp_path / "models"
     arguments = ["--slot", "medical", "--checkpoint", folder, "--output", parent / "out", *SOURCE]
     process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    data = parent / ".out.partial" / "decoder.onnx.data"
+    data = parent / ".out.partial" / "model" / "decoder.onnx.data"
     deadline = time.monotonic() + 60
     while not data.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert errors.rstrip().endswith("interrupted: nothing was changed")
-    assert list(parent.iterdir()) == []
+    assert errors.endswith("interrupted: finished layers are kept, run the same command again to go on\n")
+    assert [path.name for path in parent.iterdir()] == [".out.partial"]
+    again = run(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert "checking earlier work" in again.stderr
+    assert [path.name for path in parent.iterdir()] == ["out"]
