@@ -5,10 +5,14 @@ The fusion network is imported late, on the loading thread: torch takes seconds 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from app import __version__
 from app.domain import Case, Evidence
@@ -17,9 +21,12 @@ from app.encoders.manifest import MANIFEST_NAME, Manifest
 from app.encoders.medical import MedicalEncoder
 from app.encoders.omni import OmniEncoder
 from app.encoders.sequence import SequenceLayout
+from app.encoders.session import OrtSession, SessionFactory
 from app.errors import ArtifactError
 from app.knowledge.base import KnowledgeBase
 from app.media import MediaLimits
+from app.prepared.builder import PREPARATION_FAILURES, prepare
+from app.prepared.folder import PreparedFolder
 from app.services.decoding import CaseDecoder
 from app.services.host import Components, Progress
 from app.services.ports import CaseEncoder, Predictor
@@ -82,11 +89,71 @@ def _load_encoders(
     cache: EmbeddingCache = NoCache()
     if settings.cache_enabled:
         cache = DiskCache(settings.cache_dir, settings.cache_max_bytes)
+    manifests = served_manifests(settings)
+    omni_weights = session_factory(settings, settings.qwen_model_path, manifests["omni"], progress)
+    medical_weights = session_factory(settings, settings.mmed_llama_model_path, manifests["medical"], progress)
     progress("omni")
-    omni = OmniEncoder.load(settings.qwen_model_path, threads=threads, layout=layout, cache=cache)
+    omni = OmniEncoder.load(
+        settings.qwen_model_path,
+        threads=threads,
+        cut_layer=manifests["omni"].decoder.cut_layer,
+        layout=layout,
+        cache=cache,
+        verify=False,
+        open_session=omni_weights,
+    )
     progress("medical")
-    medical = MedicalEncoder.load(settings.mmed_llama_model_path, threads=threads, cache=cache)
+    medical = MedicalEncoder.load(
+        settings.mmed_llama_model_path,
+        threads=threads,
+        cut_layer=manifests["medical"].decoder.cut_layer,
+        cache=cache,
+        verify=False,
+        open_session=medical_weights,
+    )
     return omni, medical
+
+
+def served_manifests(settings: Settings) -> dict[str, Manifest]:
+    """Both encoders as deep as they are served: as their setting says, else as the fusion weights were trained.
+
+    ArtifactError where a folder is not whole, or holds fewer layers than asked for.
+    """
+    trained = fusion_cut_layers(settings.fusion_weights_path)
+    asked = {"omni": settings.qwen_cut_layer, "medical": settings.mmed_llama_cut_layer}
+    folders = {"omni": settings.qwen_model_path, "medical": settings.mmed_llama_model_path}
+    return {name: Manifest.load(folder).cut(asked[name] or trained[name]) for name, folder in folders.items()}
+
+
+def fusion_cut_layers(folder: Path) -> dict[str, int]:
+    """Encoder -> layer that the fusion weights read. ArtifactError where the folder's config does not say."""
+    try:
+        encoders = json.loads((folder / "config.json").read_bytes())["encoders"]
+        return {name: int(encoders[name]["cut_layer"]) for name in ("omni", "medical")}
+    except FileNotFoundError as error:
+        raise ArtifactError("fusion_not_found", folder=str(folder)) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError("fusion_invalid", folder=str(folder), reason="config.json") from error
+
+
+def session_factory(settings: Settings, folder: Path, manifest: Manifest, progress: Progress) -> SessionFactory:
+    """Verifies a model folder, prepares it unless PREPARE=off, and says how its graphs are opened.
+
+    ArtifactError for a folder that must not be served, and with PREPARE=strict where it cannot be prepared.
+    """
+    if settings.prepare == "off":
+        manifest.verify(folder)
+        return OrtSession.load
+    progress("prepare", 0.0)
+    try:
+        prepared = prepare(folder, manifest, settings.prepared_dir, partial(progress, "prepare"))
+    except ArtifactError as error:
+        if settings.prepare == "strict" or error.code not in PREPARATION_FAILURES:
+            raise
+        structlog.get_logger("app.load").warning("weights_not_prepared", code=error.code, **error.params)
+        manifest.verify(folder)
+        return OrtSession.load
+    return PreparedFolder(prepared, is_strict=settings.prepare == "strict").open_session
 
 
 def load_fusion(settings: Settings, knowledge: KnowledgeBase) -> FusionPredictor:
@@ -96,10 +163,7 @@ def load_fusion(settings: Settings, knowledge: KnowledgeBase) -> FusionPredictor
     from app.fusion.threads import use_one_thread
 
     use_one_thread()
-    identities = {
-        "omni": EncoderIdentity.of(Manifest.load(settings.qwen_model_path)),
-        "medical": EncoderIdentity.of(Manifest.load(settings.mmed_llama_model_path)),
-    }
+    identities = {name: EncoderIdentity.of(manifest) for name, manifest in served_manifests(settings).items()}
     folder = settings.fusion_weights_path
     predictor = FusionPredictor.load(folder, identities)
     unknown = sorted(set(predictor.conditions) - set(knowledge.conditions))

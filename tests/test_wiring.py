@@ -5,6 +5,7 @@ What the answers say means nothing here; that every part fits the next one does.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,15 +22,15 @@ import torch
 from app.conversion.pipeline import ConversionRequest, convert
 from app.conversion.progress import NoProgress
 from app.domain import Source
-from app.encoders.manifest import Manifest
-from app.errors import ArtifactError
+from app.encoders.manifest import Manifest, file_sha256
+from app.errors import ArtifactError, NotReadyError
 from app.fusion.afnet import AFNet, AFNetConfig
 from app.fusion.artifact import EncoderIdentity, FusionConfig, save_artifact
 from app.fusion.calibration import Calibration, TrainingRegion
 from app.fusion.tokens import VITALS_WIDTH
 from app.knowledge.base import KnowledgeBase
 from app.settings import Settings
-from app.wiring import build_components, check_artifacts, check_memory
+from app.wiring import build_components, check_artifacts, check_memory, served_manifests
 from tests.api.harness import ANALYZE, ENGLISH, FEEDBACK, KOREAN, UPLOAD, loaded, serving
 from tests.api.media_files import b64, png, wav
 from tests.checkpoints import write_llama, write_omni
@@ -54,6 +55,7 @@ class Pair:
                 "fusion_weights_path": self.fusion,
                 "database_url": f"sqlite:///{folder}/rows.db",
                 "cache_dir": folder / "cache",
+                "prepared_dir": self.omni.parent / "prepared",
                 "cpu_threads": 1,
                 **overrides,
             },
@@ -124,6 +126,10 @@ def save_fusion(pair: Pair, conditions: tuple[str, ...]) -> None:
         regions={Source.OMNI_TEXT.value: region},
         report={},
     )
+
+
+def silent(step: str, share: float | None = None) -> None:
+    """Reports nothing."""
 
 
 @contextmanager
@@ -199,14 +205,14 @@ def test_a_damaged_part_is_not_served(pair: Pair, tmp_path: Path, name: str, fil
 def test_the_slots_take_their_own_classes_only(pair: Pair, tmp_path: Path) -> None:
     swapped = Pair(pair.medical, pair.omni, pair.fusion)
     with pytest.raises(ArtifactError):
-        build_components(swapped.settings(tmp_path), lambda _step: None)
+        build_components(swapped.settings(tmp_path), silent)
 
 
 def test_a_condition_that_nothing_is_known_of_is_not_served(pair: Pair, tmp_path: Path) -> None:
     other = broken(pair, tmp_path, "fusion")
     save_fusion(other, ("pneumonia", "made_up_condition"))
     with pytest.raises(ArtifactError, match="made_up_condition"):
-        build_components(other.settings(tmp_path), lambda _step: None)
+        build_components(other.settings(tmp_path), silent)
 
 
 @pytest.mark.parametrize(
@@ -224,3 +230,83 @@ def test_more_memory_than_allowed_is_refused() -> None:
     check_memory(1 << 40)
     with pytest.raises(ArtifactError, match="memory_limit_exceeded"):
         check_memory(1_000_000)
+
+
+# ---------------------------------------------------------------------------- prepared weights
+def test_the_first_start_prepares_and_later_ones_map(pair: Pair, tmp_path: Path) -> None:
+    settings = pair.settings(tmp_path, prepared_dir=tmp_path / "prepared")
+    shares = []
+
+    def report(step: str, share: float | None = None) -> None:
+        shares.append((step, share))
+
+    build_components(settings, report).close()
+    assert ("prepare", 0.0) in shares
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "prepared").glob("*/*")}
+    assert {path.name.partition("-")[0] for path in (tmp_path / "prepared").glob("*/")} == {"omni", "medical"}
+    build_components(settings, report).close()
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "prepared").glob("*/*")} == made
+
+
+def test_where_weights_cannot_be_prepared_auto_says_so_and_serves(
+    pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    build_components(pair.settings(tmp_path, prepared_dir=tmp_path / "file"), silent).close()
+    assert "weights_not_prepared" in capsys.readouterr().out
+
+
+def test_and_strict_refuses(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="prepared_not_writable"):
+        build_components(pair.settings(tmp_path, prepared_dir=tmp_path / "file", prepare="strict"), silent)
+
+
+def test_off_prepares_nothing(pair: Pair, tmp_path: Path) -> None:
+    build_components(pair.settings(tmp_path, prepared_dir=tmp_path / "prepared", prepare="off"), silent).close()
+    assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize("prepare", ["auto", "strict", "off"])
+def test_a_damaged_folder_is_refused_however_it_is_opened(pair: Pair, tmp_path: Path, prepare: str) -> None:
+    medical = shutil.copytree(pair.medical, tmp_path / "medical")
+    data = bytearray((medical / "decoder.onnx.data").read_bytes())
+    data[-1] ^= 1
+    (medical / "decoder.onnx.data").write_bytes(data)
+    settings = pair.settings(
+        tmp_path, mmed_llama_model_path=medical, prepare=prepare, prepared_dir=tmp_path / "prepared"
+    )
+    with pytest.raises(ArtifactError, match="model_file_damaged"):
+        build_components(settings, silent)
+
+
+def test_a_stop_while_preparing_ends_the_load(pair: Pair, tmp_path: Path) -> None:
+    def report(step: str, share: float | None = None) -> None:
+        if step == "prepare":
+            raise NotReadyError("shutting_down")
+
+    with pytest.raises(NotReadyError):
+        build_components(pair.settings(tmp_path, prepared_dir=tmp_path / "prepared"), report)
+
+
+# ---------------------------------------------------------------------------- depth
+def test_a_folder_that_is_deeper_than_the_fusion_weights_is_cut_for_them(pair: Pair, tmp_path: Path) -> None:
+    manifest = Manifest.load(pair.medical)
+    assert manifest.decoder.cut_layer == 2
+    fusion = shutil.copytree(pair.fusion, tmp_path / "fusion")
+    config = json.loads((fusion / "config.json").read_text())
+    config["encoders"]["medical"]["cut_layer"] = 1
+    (fusion / "config.json").write_text(json.dumps(config))
+    hashes = json.loads((fusion / "manifest.json").read_text())
+    hashes["files"]["config.json"] = file_sha256(fusion / "config.json")
+    (fusion / "manifest.json").write_text(json.dumps(hashes))
+    settings = pair.settings(tmp_path, fusion_weights_path=fusion)
+    assert served_manifests(settings)["medical"].decoder.cut_layer == 1
+    components = build_components(settings, silent)
+    assert components.versions["medical"] == manifest.cut(1).digest[:12]
+    components.close()
+
+
+def test_a_depth_that_the_fusion_weights_were_not_trained_on_is_refused(pair: Pair, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="fusion"):
+        build_components(pair.settings(tmp_path, mmed_llama_cut_layer=1), silent)

@@ -152,6 +152,7 @@ class LoadAnswer(AnswerModel):
     total: int
     seconds: float
     reason: str | None = Field(description="The error code of a failed load")
+    share: float | None = Field(None, ge=0, le=1, description="How much of a long step is done")
 
 
 class HealthAnswer(AnswerModel):

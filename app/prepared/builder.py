@@ -24,6 +24,8 @@ from app.encoders.session import GraphSpec, served_graphs
 from app.errors import ArtifactError
 from app.prepared.stamp import STAMP_NAME, FileState, GraphRecord, Identity, Stamp
 
+PREPARATION_FAILURES = frozenset({"prepared_disk_full", "prepared_not_writable", "preparation_failed"})
+"""Codes that say nothing against the converted folder itself."""
 OnProgress = Callable[[float], None]
 """Told the share that is done, about twice a second; what it raises stops the work."""
 

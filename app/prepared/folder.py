@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.encoders.session import GraphSpec, OrtSession
 from app.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
 
 _ALLOWANCE_BYTES = 64 * 1024 * 1024
 """What opening a graph may put on the heap besides weights."""
@@ -32,6 +35,7 @@ class PreparedFolder:
         packed = (self.folder / f"{graph.file}.data").stat().st_size // 2  # the raw and the packed form of each
         if grown > _ALLOWANCE_BYTES + _LANDED_SHARE * packed:
             self.heap_bytes[graph.file] = grown
+            logger.warning("weights_on_heap file=%s heap_mib=%s", self.folder / graph.file, grown >> 20)
             if self.is_strict:
                 raise ArtifactError("weights_on_heap", file=str(self.folder / graph.file), heap_mib=grown >> 20)
         return session

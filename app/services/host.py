@@ -14,7 +14,7 @@ from app.errors import AppError, NotReadyError
 from app.services.ports import AnalysisStore, CaseEncoder, FeedbackStore, Knowledge, MediaDecoder, Predictor
 
 LoadState = Literal["loading", "ready", "failed", "stopping"]
-STEPS = ("storage", "knowledge", "fusion", "omni", "medical", "warm_up")
+STEPS = ("storage", "knowledge", "fusion", "prepare", "omni", "medical", "warm_up")
 
 
 def _nothing() -> None:
@@ -38,9 +38,12 @@ class Components:
 
 
 class Progress(Protocol):
-    """Told the name of each step, one of STEPS, as it begins."""
+    """Told the name of each step, one of STEPS, as it begins, and of a long one how much is done (0 to 1).
 
-    def __call__(self, step: str) -> None: ...
+    NotReadyError once the process stops: whoever reports gives up.
+    """
+
+    def __call__(self, step: str, share: float | None = None) -> None: ...
 
 
 BuildComponents = Callable[[Progress], Components]
@@ -57,6 +60,8 @@ class LoadStatus:
     total: int
     seconds: float
     reason: str | None = None
+    share: float | None = None
+    """How much of the step is done, where it says so."""
 
 
 class ComponentHost:
@@ -67,6 +72,7 @@ class ComponentHost:
         self._stopping = stopping
         self._components: Components | None = None
         self._step: str | None = None
+        self._share: float | None = None
         self._reason: str | None = None
         self._started = time.monotonic()
         self._seconds: float | None = None
@@ -96,7 +102,7 @@ class ComponentHost:
             state = "failed"
         elif self._components is not None:
             return LoadStatus("ready", None, len(STEPS), len(STEPS), seconds)
-        return LoadStatus(state, self._step, done, len(STEPS), seconds, self._reason)
+        return LoadStatus(state, self._step, done, len(STEPS), seconds, self._reason, self._share)
 
     def close(self) -> None:
         """Wait for a load under way, then close what was built."""
@@ -108,7 +114,9 @@ class ComponentHost:
     def _load(self) -> None:
         log = structlog.get_logger("app.load")
         try:
-            components = self._build(self._begin)
+            components = self._build(self._report)
+        except NotReadyError:
+            log.info("load_abandoned", step=self._step)
         except AppError as error:
             log.error("load_failed", step=self._step, code=error.code, **error.params)
             self._reason = error.code
@@ -123,6 +131,10 @@ class ComponentHost:
         if self._components is not None:
             log.info("ready", seconds=round(self._seconds, 2), **self._components.versions)
 
-    def _begin(self, step: str) -> None:
-        self._step = step
-        structlog.get_logger("app.load").info("loading", step=step)
+    def _report(self, step: str, share: float | None = None) -> None:
+        if self._stopping.is_set():
+            raise NotReadyError("shutting_down")
+        self._share = share
+        if step != self._step:
+            self._step = step
+            structlog.get_logger("app.load").info("loading", step=step)

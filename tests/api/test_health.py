@@ -27,7 +27,7 @@ async def test_alive_at_once_and_ready_once_the_models_are_warm() -> None:
             assert waiting.status_code == 503
         assert waiting.status_code == 503
         assert waiting.headers["retry-after"] == "2"
-        assert (waiting.json()["status"], waiting.json()["done"], waiting.json()["total"]) == ("loading", 3, 6)
+        assert (waiting.json()["status"], waiting.json()["done"], waiting.json()["total"]) == ("loading", 4, 7)
         refused = await client.post(ANALYZE, json={"text": ENGLISH})
         assert (refused.status_code, refused.json()["code"]) == (503, "models_loading")
         assert refused.headers["retry-after"] == "2"

@@ -75,6 +75,7 @@ def _load_answer(status: LoadStatus) -> LoadAnswer:
         total=status.total,
         seconds=round(status.seconds, 1),
         reason=status.reason,
+        share=None if status.share is None else round(status.share, 2),
     )
 
 
