@@ -42,6 +42,7 @@ class Scheme:
 
 SCHEMES = (
     Scheme("fp32", "none"),
+    Scheme("fp16", "fp16"),
     Scheme("int8", "int8"),
     Scheme("int4, block 32", "int4", 32),
     Scheme("int4, block 128", "int4", 128),

@@ -157,7 +157,9 @@ def test_whole_comparison_on_a_tiny_checkpoint(checkpoint: Path, tmp_path: Path)
     rows = {(row["cut"], row["scheme"]): row for row in report["rows"]}
     assert list(rows) == [(cut, scheme.name) for cut in (1, 4) for scheme in SCHEMES]
     for cut in (1, 4):
-        sizes = [rows[cut, name]["weight_bytes"] for name in ("fp32", "int8", "int4, block 32", "int4, block 128")]
+        sizes = [
+            rows[cut, name]["weight_bytes"] for name in ("fp32", "fp16", "int8", "int4, block 32", "int4, block 128")
+        ]
         assert sizes == sorted(sizes, reverse=True)
         assert rows[cut, "fp32"]["cosine_worst_percent"] == pytest.approx(1, abs=1e-6)
         assert rows[cut, "fp32"]["agreement"] == {"linear": 1.0, "afnet": 1.0}
