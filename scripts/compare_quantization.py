@@ -84,8 +84,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--per-condition", type=int, default=13, help="DDXPlus train patients of each condition")
     parser.add_argument("--steps", type=int, default=600, help="of AFNet's fit")
-    parser.add_argument("--timed-texts", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--timed-texts", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if not (options.data / "labels.csv").is_file():

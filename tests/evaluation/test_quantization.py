@@ -167,8 +167,9 @@ def test_whole_comparison_on_a_tiny_checkpoint(checkpoint: Path, tmp_path: Path)
         assert 0.999 < int8["cosine_mean"] < 1
         assert 0.9 < int4["cosine_mean"] < int8["cosine_mean"]
         assert int4["cosine_worst_percent"] <= int4["cosine_mean"]
+        assert int4["centred_cosine_mean"] < int4["cosine_mean"]
     table = to_markdown({"checkpoints": [report]}).splitlines()
     assert table[0].startswith("tiny: LlamaForCausalLM, 4 layers of width 128")
     assert len({line.count("|") for line in table[2:]}) == 1
     assert len(table) == 4 + len(rows)
-    assert table[4].startswith("| 1 | fp32 | 1.0000 | 1.0000 |")
+    assert table[4].startswith("| 1 | fp32 | 1.0000 | 1.0000 | 1.000 |")
