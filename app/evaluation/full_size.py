@@ -12,6 +12,7 @@ import math
 import shutil
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,43 +51,47 @@ Words = npt.NDArray[np.uint16]
 
 def write_omni_checkpoint(folder: Path, shape: OmniShape, seed: int = 0, shard_bytes: int = _SHARD_BYTES) -> None:
     """`Qwen2_5OmniModel` with the thinker alone. The folder appears only when it is whole."""
-    partial = _emptied(folder)
-    config = omni_config(shape, write_omni_tokenizer(partial, shape.text.text_tokens))
-    (partial / "preprocessor_config.json").write_text(json.dumps(_PREPROCESSOR, indent=1), encoding="utf-8")
-    _finish(partial, folder, config, _omni_tensors(config["thinker_config"]), seed, shard_bytes)
+    with _staged(folder) as partial:
+        config = omni_config(shape, write_omni_tokenizer(partial, shape.text.text_tokens))
+        _write_json(partial / "config.json", config)
+        _write_json(partial / "preprocessor_config.json", _PREPROCESSOR)
+        _write_shards(partial, _omni_tensors(config["thinker_config"]), seed, shard_bytes)
 
 
 def write_llama_checkpoint(folder: Path, shape: TextShape, seed: int = 1, shard_bytes: int = _SHARD_BYTES) -> None:
     """`LlamaForCausalLM`. The folder appears only when it is whole."""
-    partial = _emptied(folder)
-    config = llama_config(shape, write_llama_tokenizer(partial, shape.text_tokens))
-    _finish(partial, folder, config, _llama_tensors(config), seed, shard_bytes)
+    with _staged(folder) as partial:
+        config = llama_config(shape, write_llama_tokenizer(partial, shape.text_tokens))
+        _write_json(partial / "config.json", config)
+        _write_shards(partial, _llama_tensors(config), seed, shard_bytes)
 
 
-def _emptied(folder: Path) -> Path:
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    return partial
-
-
-def _finish(partial: Path, folder: Path, config: dict[str, Any], shapes: Shapes, seed: int, shard_bytes: int) -> None:
-    (partial / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-    _write_shards(partial, shapes, seed, shard_bytes)
+    yield partial
     partial.rename(folder)
 
 
-def _omni_tensors(thinker: dict[str, Any]) -> Shapes:
-    from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
-    shapes = _meta_shapes(Qwen2_5OmniThinkerForConditionalGeneration, Qwen2_5OmniThinkerConfig(**thinker))
+
+def _omni_tensors(thinker: dict[str, Any]) -> Shapes:
+    import transformers
+
+    hub: Any = transformers  # its config classes are untyped
+    shapes = _meta_shapes(hub.Qwen2_5OmniThinkerForConditionalGeneration, hub.Qwen2_5OmniThinkerConfig(**thinker))
     return {f"thinker.{name}": shape for name, shape in shapes.items()}
 
 
 def _llama_tensors(config: dict[str, Any]) -> Shapes:
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
-    return _meta_shapes(LlamaForCausalLM, LlamaConfig(**config))
+    hub: Any = transformers
+    return _meta_shapes(hub.LlamaForCausalLM, hub.LlamaConfig(**config))
 
 
 def _meta_shapes(model: Any, config: Any) -> Shapes:
@@ -100,7 +105,7 @@ def _write_shards(folder: Path, shapes: Shapes, seed: int, shard_bytes: int) -> 
     """model-0000N-of-0000M.safetensors and their index."""
     pool = _Pool(seed)
     groups = list(_grouped(shapes, shard_bytes))
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, group in enumerate(groups, 1):
         name = f"model-{number:05}-of-{len(groups):05}.safetensors"
         weight_map |= dict.fromkeys(group, name)
@@ -114,7 +119,7 @@ def _write_shards(folder: Path, shapes: Shapes, seed: int, shard_bytes: int) -> 
                     handle.write(part.data)
     total = sum(map(_size, shapes.values()))
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    _write_json(folder / "model.safetensors.index.json", index)
 
 
 def _grouped(shapes: Shapes, limit: int) -> Iterator[Shapes]:

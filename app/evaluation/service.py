@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx
 
+from app.evaluation.cgroup import MemoryGroup
+
 _POLL_S = 0.1
 
 
@@ -37,8 +39,13 @@ class MeasuredService:
 
 
 @contextlib.contextmanager
-def measured_service(url: str | None, env: Mapping[str, str], timeout_s: float = 120.0) -> Iterator[MeasuredService]:
-    """The service at `url`, or a fresh one with these settings, ready. RuntimeError when it does not get ready."""
+def measured_service(
+    url: str | None, env: Mapping[str, str], timeout_s: float = 120.0, group: MemoryGroup | None = None
+) -> Iterator[MeasuredService]:
+    """The service at `url`, or a fresh one with these settings, ready. RuntimeError when it does not get ready.
+
+    `group` limits the memory of a fresh one.
+    """
     if url is not None:
         yield MeasuredService(url.rstrip("/"))
         return
@@ -53,8 +60,9 @@ def measured_service(url: str | None, env: Mapping[str, str], timeout_s: float =
             "API_KEYS": "",
             **env,
         }
+        command = [sys.executable, "-m", "app"]
         started = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", "app"], env={**os.environ, **settings})
+        process = subprocess.Popen(group.command(command) if group else command, env={**os.environ, **settings})
         try:
             _wait_ready(process, address, started + timeout_s)
             yield MeasuredService(address, process.pid, time.monotonic() - started)

@@ -1,0 +1,51 @@
+"""Plots of a benchmark as PNG files. matplotlib is a development requirement, imported only here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_SIZE_INCHES = (7.0, 4.0)
+_GB = 1e9
+
+
+def plot_lengths(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Milliseconds of a text case against its tokens; `rows` have `tokens` and `ms`."""
+    figure, axes = _figure("tokens of text", "seconds")
+    axes.plot([row["tokens"] for row in rows], [row["ms"] / 1000 for row in rows], marker="o")
+    axes.set_xlim(left=0)
+    _save(figure, path)
+
+
+def plot_memory(path: Path, samples: Sequence[Mapping[str, Any]], limit_bytes: int | None) -> None:
+    """Memory over time; `samples` are those of `full_size_watch.MemorySample`."""
+    figure, axes = _figure("seconds", "GB")
+    labels = {"anonymous": "anonymous", "file": "mapped files", "group": "counted against the limit"}
+    seconds = [sample["seconds"] for sample in samples]
+    for name, label in labels.items():
+        if all(sample[name] is not None for sample in samples):
+            axes.plot(seconds, [sample[name] / _GB for sample in samples], label=label)
+    if limit_bytes is not None:
+        axes.axhline(limit_bytes / _GB, color="black", linestyle="--", label="limit")
+    axes.legend()
+    _save(figure, path)
+
+
+def _figure(x: str, y: str) -> tuple[Any, Any]:
+    """RuntimeError where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise RuntimeError("plots need matplotlib: pip install -r requirements-dev.txt") from error
+    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(visible=True, alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.gca().set_ylim(bottom=0)
+    figure.savefig(path, dpi=120)
