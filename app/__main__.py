@@ -8,22 +8,23 @@ import threading
 
 import structlog
 
-from app.errors import AppError
+from app.errors import AppError, ArtifactError
 from app.main import create_app
 from app.memory import return_large_blocks
+from app.memory_plan import MemoryPlan, memory_table
 from app.observability import configure_logging
 from app.server import DrainingServer, WireLimits, server_config
 from app.settings import Settings, is_loopback
 from app.wiring import check_artifacts, check_database_url
 
 EXIT_BAD_SETTINGS = 2
-EXIT_NO_ARTIFACTS = 3
+EXIT_REFUSED = 3
 EXIT_NO_PORT = 4
 BUILD_HINT = "`make models` builds the embedded pair"
 
 
 def main() -> int:
-    """The exit status: 2 for a bad setting, 3 for missing models, 4 for a port that cannot be had."""
+    """The exit status: 2 for a bad setting, 3 for what must not be served, 4 for a port that cannot be had."""
     try:
         settings = Settings.load()
     except AppError as error:
@@ -35,20 +36,27 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     return_large_blocks()
     try:
-        check_artifacts(settings)
+        plan = check_artifacts(settings)
     except AppError as error:
-        return _refuse(f"{error}; {BUILD_HINT}", EXIT_NO_ARTIFACTS)
+        return _refuse(_in_words(error), EXIT_REFUSED)
     try:
         listener = _bind(settings.host, settings.port)
     except OSError as error:
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", EXIT_NO_PORT)
-    _serve(settings, listener)
-    return 0
+    refused = _serve(settings, listener, plan)
+    return 0 if refused is None else _refuse(_in_words(refused), EXIT_REFUSED)
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+def _serve(settings: Settings, listener: socket.socket, plan: MemoryPlan) -> ArtifactError | None:
+    """Until a signal comes; or until the load finds what must not be served, which is returned."""
     stopping = threading.Event()
-    app = create_app(settings, stopping=stopping)
+    refusals: list[ArtifactError] = []
+
+    def refuse(error: ArtifactError) -> None:
+        refusals.append(error)
+        server.end()
+
+    app = create_app(settings, stopping=stopping, memory=plan, on_refused=refuse)
     config = server_config(
         app,
         settings.host,
@@ -56,8 +64,11 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         limits=WireLimits(settings.max_connections),
         shutdown_timeout_s=settings.shutdown_timeout_s,
     )
+    server = DrainingServer(config, stopping)
+    _announce_memory(plan)
     _announce(settings, listener.getsockname()[1])
-    DrainingServer(config, stopping).run(sockets=[listener])
+    server.run(sockets=[listener])
+    return refusals[0] if refusals else None
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -84,6 +95,21 @@ def _announce(settings: Settings, port: int) -> None:
     )
     _say(f"listening on {url}, {_access(settings)}; try: {example}")
     structlog.get_logger("app").info("listening", url=url, access=_access(settings))
+
+
+def _announce_memory(plan: MemoryPlan) -> None:
+    """The same plan for people and for programs."""
+    _say(memory_table(plan))
+    parts = {part.name: part.bytes for part in plan.parts}
+    log = structlog.get_logger("app")
+    log.info("memory_plan", limit=plan.limit.bytes, limited_by=plan.limit.name, total=plan.total, parts=parts)
+
+
+def _in_words(error: AppError) -> str:
+    """One line; an error that has nothing but a reason says itself what to do."""
+    if set(error.params) == {"reason"}:
+        return f"{error.code}: {error.params['reason']}"
+    return f"{error}; {BUILD_HINT}" if error.code.startswith("model_") else str(error)
 
 
 def _access(settings: Settings) -> str:

@@ -24,6 +24,8 @@ from app.api.problems import install_handlers
 from app.api.routes import analyze, feedback, health
 from app.api.routes.docs import install_docs
 from app.api.state import ApiState, LifespanState
+from app.errors import ArtifactError
+from app.memory_plan import MemoryPlan
 from app.services.analysis import AnalysisPolicy, AnalysisService
 from app.services.feedback import FeedbackService
 from app.services.host import ComponentHost, Components, Progress
@@ -33,6 +35,7 @@ from app.settings import Settings, is_loopback
 from app.wiring import build_components, media_limits
 
 Build = Callable[[Settings, Progress], Components]
+OnRefused = Callable[[ArtifactError], None]
 
 _STORAGE_BACKLOG = 64
 _DESCRIPTION = (
@@ -56,11 +59,30 @@ class _Workers:
         self.storage.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the lifespan needs besides the application."""
+
+    settings: Settings
+    metrics: Metrics
+    build: Build
+    stopping: threading.Event
+    memory: MemoryPlan | None
+    on_refused: OnRefused | None
+
+
 def create_app(
-    settings: Settings, *, build: Build = build_components, stopping: threading.Event | None = None
+    settings: Settings,
+    *,
+    build: Build = build_components,
+    stopping: threading.Event | None = None,
+    memory: MemoryPlan | None = None,
+    on_refused: OnRefused | None = None,
 ) -> FastAPI:
-    """`build` makes the components on a background thread; `stopping` is set when no new case may be taken."""
+    """`build` makes the components on a background thread; `stopping` is set when no new case may be taken. `memory` is
+    what /health tells of the plan. `on_refused`: see `ComponentHost`; None: the process stays and says why."""
     metrics = Metrics()
+    run = _Run(settings, metrics, build, stopping or threading.Event(), memory, on_refused)
     app = FastAPI(
         title="MedModal Fusion",
         version=__version__,
@@ -69,7 +91,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         middleware=_middleware(settings, metrics),
-        lifespan=partial(_lifespan, settings, metrics, build, stopping or threading.Event()),
+        lifespan=partial(_lifespan, run),
     )
     install_handlers(app)
     for router in (health.router, analyze.router, feedback.router):
@@ -100,26 +122,26 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def _lifespan(
-    settings: Settings, metrics: Metrics, build: Build, stopping: threading.Event, _app: FastAPI
-) -> AsyncIterator[LifespanState]:
-    host = ComponentHost(partial(build, settings), stopping)
+async def _lifespan(run: _Run, _app: FastAPI) -> AsyncIterator[LifespanState]:
+    settings, build = run.settings, partial(run.build, run.settings)
+    host = ComponentHost(build, run.stopping, run.on_refused) if run.on_refused else ComponentHost(build, run.stopping)
     workers = _Workers(
         queue=InferenceQueue(waiting=settings.queue_size, media_threads=settings.media_threads),
         readers=WorkerPool("reader", threads=1, backlog=settings.queue_size),
         storage=WorkerPool("storage", threads=1, backlog=_STORAGE_BACKLOG),
     )
-    metrics.watch(lambda: workers.queue.depth, lambda: host.status().state == "ready")
+    run.metrics.watch(lambda: workers.queue.depth, lambda: host.status().state == "ready")
     host.start()
     try:
-        yield {"api": _api_state(settings, metrics, host, workers)}
+        yield {"api": _api_state(run, host, workers)}
     finally:
-        stopping.set()
+        run.stopping.set()
         await asyncio.to_thread(workers.close)
         await asyncio.to_thread(host.close)
 
 
-def _api_state(settings: Settings, metrics: Metrics, host: ComponentHost, workers: _Workers) -> ApiState:
+def _api_state(run: _Run, host: ComponentHost, workers: _Workers) -> ApiState:
+    settings, metrics = run.settings, run.metrics
     policy = AnalysisPolicy(settings.request_timeout_s, settings.store_text, settings.profile)
     return ApiState(
         host=host,
@@ -133,4 +155,5 @@ def _api_state(settings: Settings, metrics: Metrics, host: ComponentHost, worker
         body_limits=BodyLimits(settings.max_body_bytes, settings.body_timeout_s),
         body_budget=BodyBudget(BODIES_IN_MEMORY * settings.max_body_bytes),
         input_limits=InputLimits(settings.max_text_chars, media_limits(settings)),
+        memory=run.memory,
     )

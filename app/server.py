@@ -106,6 +106,11 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._stopping = stopping
 
+    def end(self) -> None:
+        """From any thread: as if a signal had come."""
+        self._stopping.set()
+        self.should_exit = True
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._stopping.set()
         self.force_exit = self.should_exit and sig == signal.SIGINT

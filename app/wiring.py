@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app import __version__
+from app.api.body import BODIES_IN_MEMORY
 from app.domain import Case, Evidence
 from app.encoders.cache import DiskCache, EmbeddingCache, NoCache
 from app.encoders.manifest import MANIFEST_NAME, Manifest
@@ -23,8 +24,9 @@ from app.encoders.omni import OmniEncoder
 from app.encoders.sequence import SequenceLayout
 from app.encoders.session import OrtSession, SessionFactory
 from app.errors import ArtifactError
-from app.knowledge.base import KnowledgeBase
+from app.knowledge.base import DATA_FOLDER, KnowledgeBase
 from app.media import MediaLimits
+from app.memory_plan import CutLayers, MemoryPlan, ServiceSizes, memory_limits, plan_memory
 from app.prepared.builder import PREPARATION_FAILURES, prepare
 from app.prepared.folder import PreparedFolder
 from app.services.decoding import CaseDecoder
@@ -39,15 +41,62 @@ from app.storage.location import parse_url
 if TYPE_CHECKING:
     from app.fusion.predictor import FusionPredictor
 
+CUT_LAYER_SETTINGS = {"omni": "QWEN_CUT_LAYER", "medical": "MMED_LLAMA_CUT_LAYER"}
 _DIGEST_CHARS = 12
 
 
-def check_artifacts(settings: Settings) -> None:
-    """The cheap look before anything listens: are the model folders whole by name? ArtifactError."""
-    Manifest.load(settings.qwen_model_path)
-    Manifest.load(settings.mmed_llama_model_path)
+def check_artifacts(settings: Settings) -> MemoryPlan:
+    """The cheap look before anything listens: are the model folders whole by name and size, and do they fit?
+
+    ArtifactError where they must not be served.
+    """
     if not (settings.fusion_weights_path / MANIFEST_NAME).is_file():
         raise ArtifactError("model_not_found", folder=str(settings.fusion_weights_path))
+    manifests = served_manifests(settings)
+    trained = fusion_cut_layers(settings.fusion_weights_path)
+    for name, manifest in manifests.items():
+        _check_quantization(name, manifest, settings.quantization_type)
+        _check_trained(name, manifest.decoder.cut_layer, trained[name])
+    omni, medical = (manifests[name].decoder.cut_layer for name in ("omni", "medical"))
+    plan = plan_service(settings, CutLayers(omni, medical))
+    plan.check()
+    return plan
+
+
+def plan_service(settings: Settings, cut_layers: CutLayers | None) -> MemoryPlan:
+    """What serving would take. `cut_layers` None: the fusion weights are still to be trained, see `plan_memory`."""
+    sizes = ServiceSizes(
+        knowledge_bytes=_bytes_in(DATA_FOLDER),
+        fusion_bytes=_bytes_in(settings.fusion_weights_path, "*.safetensors"),
+        media=media_limits(settings),
+        media_threads=settings.media_threads,
+        bodies_bytes=BODIES_IN_MEMORY * settings.max_body_bytes,
+    )
+    return plan_memory(
+        settings.qwen_model_path,
+        settings.mmed_llama_model_path,
+        sizes,
+        memory_limits(settings.max_memory),
+        cut_layers=cut_layers,
+        prepared=settings.prepare != "off",
+    )
+
+
+def _bytes_in(folder: Path, pattern: str = "*") -> int:
+    return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file())
+
+
+def _check_quantization(name: str, manifest: Manifest, asked: str) -> None:
+    if asked not in {"any", manifest.quantization}:
+        reason = f"the {name} folder is {manifest.quantization}, QUANTIZATION_TYPE={asked}: convert it, or set any"
+        raise ArtifactError("quantization_not_served", reason=reason)
+
+
+def _check_trained(name: str, cut_layer: int, trained: int) -> None:
+    if cut_layer != trained:
+        setting = CUT_LAYER_SETTINGS[name]
+        reason = f"{setting}={cut_layer}, the fusion weights read layer {trained}: set 0, or train them on {cut_layer}"
+        raise ArtifactError("cut_layer_not_trained", reason=reason)
 
 
 def check_database_url(settings: Settings) -> None:

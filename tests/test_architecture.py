@@ -30,8 +30,9 @@ ALLOWED: dict[str, set[str]] = {
     "storage": BASE,
     "fusion": BASE | {"encoders"},
     "prepared": BASE | {"encoders"},
+    "memory_plan": BASE | {"encoders", "media"},
     "services": BASE | PARTS,
-    "api": BASE | {"services", "media"},
+    "api": BASE | {"services", "media", "memory_plan"},
 }
 """Package or module of app/ -> what else of app/ it may import."""
 WIRING = {"main", "wiring", "server", "__main__", "settings", "observability"}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.messages.catalogue import notice_text, warning_text
 from app.api.schemas import StorageHealth
 from app.domain import Analysis, AnalysisStatus, Language, RiskLevel
+from app.memory_plan import MemoryPlan, MemoryUsage, PartKind
 from app.services.feedback import FeedbackReceipt
 from app.services.host import LoadState
 
@@ -143,6 +144,42 @@ class AliveAnswer(AnswerModel):
     status: Literal["alive"]
 
 
+class MemoryPartAnswer(AnswerModel):
+    name: str
+    bytes: int
+    kind: PartKind = Field(description="working: anonymous, while the largest case is answered")
+
+
+class MemoryUsageAnswer(AnswerModel):
+    """Resident bytes."""
+
+    anonymous: int
+    file_backed: int
+
+
+class MemoryAnswer(AnswerModel):
+    """What the process was planned to take, and takes; bytes."""
+
+    limit: int
+    limited_by: str = Field(description="MAX_MEMORY, container or machine: the strictest")
+    total: int
+    parts: list[MemoryPartAnswer]
+    cut_layers: dict[str, int] = Field(description="Encoder -> layers that run")
+    measured: MemoryUsageAnswer | None = Field(description="Once ready")
+
+    @classmethod
+    def of(cls, plan: MemoryPlan, usage: MemoryUsage | None) -> Self:
+        measured = usage and MemoryUsageAnswer(anonymous=usage.anonymous, file_backed=usage.file_backed)
+        return cls(
+            limit=plan.limit.bytes,
+            limited_by=plan.limit.name,
+            total=plan.total,
+            parts=[MemoryPartAnswer(name=part.name, bytes=part.bytes, kind=part.kind) for part in plan.parts],
+            cut_layers={"omni": plan.cut_layers.omni, "medical": plan.cut_layers.medical},
+            measured=measured,
+        )
+
+
 class LoadAnswer(AnswerModel):
     """How far the models are."""
 
@@ -153,6 +190,7 @@ class LoadAnswer(AnswerModel):
     seconds: float
     reason: str | None = Field(description="The error code of a failed load")
     share: float | None = Field(None, ge=0, le=1, description="How much of a long step is done")
+    memory: MemoryAnswer | None = Field(None, description="The plan made at start")
 
 
 class HealthAnswer(AnswerModel):

@@ -12,6 +12,7 @@ from app.api.auth import KeyRing
 from app.api.body import BodyBudget, BodyLimits
 from app.api.case_reader import InputLimits
 from app.api.metrics import Metrics
+from app.memory_plan import MemoryPlan
 from app.services.analysis import AnalysisService
 from app.services.feedback import FeedbackService
 from app.services.host import ComponentHost
@@ -34,6 +35,8 @@ class ApiState:
     body_limits: BodyLimits
     body_budget: BodyBudget
     input_limits: InputLimits
+    memory: MemoryPlan | None
+    """None where nothing was planned: components that are no real ones."""
 
 
 class LifespanState(TypedDict):

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from app.errors import AppError, NotReadyError
+from app.errors import AppError, ArtifactError, NotReadyError
 from app.services.ports import AnalysisStore, CaseEncoder, FeedbackStore, Knowledge, MediaDecoder, Predictor
 
 LoadState = Literal["loading", "ready", "failed", "stopping"]
@@ -35,6 +35,10 @@ class Components:
     versions: Mapping[str, str]
     """Names what answered: part -> version, without the predictor's, which may change while the process runs."""
     close: Callable[[], None] = field(default=_nothing)
+
+
+def _stay(_refused: ArtifactError) -> None:
+    """Stay up and say why, for as long as nobody ends the process."""
 
 
 class Progress(Protocol):
@@ -67,8 +71,12 @@ class LoadStatus:
 class ComponentHost:
     """Holds the components once they are built; until then, and after `stop`, everyone is told to come back."""
 
-    def __init__(self, build: BuildComponents, stopping: threading.Event) -> None:
+    def __init__(
+        self, build: BuildComponents, stopping: threading.Event, on_refused: Callable[[ArtifactError], None] = _stay
+    ) -> None:
+        """`on_refused` is told, on the loading thread, of what must not be served: trying again would not help."""
         self._build = build
+        self._on_refused = on_refused
         self._stopping = stopping
         self._components: Components | None = None
         self._step: str | None = None
@@ -120,6 +128,8 @@ class ComponentHost:
         except AppError as error:
             log.error("load_failed", step=self._step, code=error.code, **error.params)
             self._reason = error.code
+            if isinstance(error, ArtifactError):
+                self._on_refused(error)
         except (
             Exception
         ) as error:  # the thread's last line of defence: the process stays up and says why it is not ready
@@ -133,7 +143,7 @@ class ComponentHost:
 
     def _report(self, step: str, share: float | None = None) -> None:
         if self._stopping.is_set():
-            raise NotReadyError("shutting_down")
+            raise NotReadyError("shutting_down", retry_after_s=5)
         self._share = share
         if step != self._step:
             self._step = step

@@ -9,11 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from app import __version__
-from app.api.answers import AliveAnswer, HealthAnswer, LoadAnswer, RootAnswer
+from app.api.answers import AliveAnswer, HealthAnswer, LoadAnswer, MemoryAnswer, RootAnswer
 from app.api.openapi import NOT_READY
 from app.api.schemas import StorageHealth
 from app.api.state import ApiState, State
 from app.errors import AppError, NotReadyError
+from app.memory_plan import memory_usage
 from app.services.host import LoadStatus
 
 PING_TIMEOUT_S = 2.0
@@ -37,7 +38,7 @@ async def live() -> AliveAnswer:
 async def ready(state: State) -> Response:
     """200 once the models are warm; 503 with the progress until then, and while the process stops."""
     status = state.host.status()
-    answer = _load_answer(status)
+    answer = _load_answer(state, status)
     headers = {"Cache-Control": "no-store"}
     if status.state == "loading":
         headers["Retry-After"] = "2"
@@ -51,7 +52,7 @@ async def health(state: State) -> Response:
     answer = HealthAnswer(
         status=status.state,
         version=__version__,
-        load=_load_answer(status),
+        load=_load_answer(state, status),
         storage=await _storage_health(state),
         queue_depth=state.queue.depth,
     )
@@ -67,7 +68,8 @@ async def metrics(state: State) -> Response:
     return Response(state.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _load_answer(status: LoadStatus) -> LoadAnswer:
+def _load_answer(state: ApiState, status: LoadStatus) -> LoadAnswer:
+    usage = memory_usage() if status.state == "ready" else None
     return LoadAnswer(
         status=status.state,
         step=status.step,
@@ -76,6 +78,7 @@ def _load_answer(status: LoadStatus) -> LoadAnswer:
         seconds=round(status.seconds, 1),
         reason=status.reason,
         share=None if status.share is None else round(status.share, 2),
+        memory=None if state.memory is None else MemoryAnswer.of(state.memory, usage),
     )
 
 
