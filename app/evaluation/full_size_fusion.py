@@ -37,11 +37,12 @@ def write_random_fusion(folder: Path, omni: Path, medical: Path, seed: int = 0) 
     manifests = {"omni": Manifest.load(omni), "medical": Manifest.load(medical)}
     knowledge = KnowledgeBase.load()
     codec = EvidenceCodec(tuple(knowledge.findings))
-    wide, other = (manifests[name].decoder.hidden_size for name in ("omni", "medical"))
     widths = {
-        source.value: wide for source in (*_TEXT[:1], *_MODALITIES["image"], Source.OMNI_AUDIO, Source.OMNI_VIDEO)
+        source.value: manifests[name].decoder.hidden_size
+        for source in Source
+        for name in manifests
+        if source.value.startswith(f"{name}/")
     }
-    widths[Source.MEDICAL_TEXT.value] = other
     cases = list(_noise(widths, len(knowledge.conditions), np.random.default_rng(seed)))
     widths |= {Source.FINDINGS.value: codec.findings_width, Source.VITALS.value: VITALS_WIDTH}
     network = _network(AFNetConfig(widths, len(knowledge.conditions)), cases, seed)
