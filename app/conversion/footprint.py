@@ -25,7 +25,7 @@ CASTS = 2
 """float32 copies of the largest float16 weight that are there at once while a layer runs."""
 KEPT_DEPTH = 1 / 3
 """Of the layers, for the advice: deeper ones do not classify better (docs/MODEL_CARD.md)."""
-_GIB = 2**30
+_GIB, _MIB = 2**30, 2**20
 
 
 def stored_bytes(plan: Plan) -> float:
@@ -48,7 +48,7 @@ def check_space(plan: Plan) -> None:
     parent = next(folder for folder in plan.request.output.absolute().parents if folder.is_dir())
     free = shutil.disk_usage(parent).free + Staging.of(plan.request.output).bytes
     if free < needed:
-        raise ArtifactError("disk_full", needed_mib=math.ceil(needed / 2**20), free_mib=free >> 20)
+        raise ArtifactError("disk_full", needed_mib=math.ceil(needed / _MIB), free_mib=free >> 20)
 
 
 def check_memory(plan: Plan) -> None:
@@ -59,7 +59,7 @@ def check_memory(plan: Plan) -> None:
         return
     raise ArtifactError(
         "conversion_memory",
-        reason=f"{quantization} at {layers} layers needs {_gib(needed)}, {_gib(allowed)} allowed: "
+        reason=f"{quantization} at {layers} layers needs {_size(needed)}, {_size(allowed)} allowed: "
         f"{_advice(plan, allowed)}",
     )
 
@@ -71,8 +71,8 @@ def _advice(plan: Plan, allowed: int) -> str:
     for quantization, layers in choices:
         needed = _resident(plan, quantization, layers)
         if needed <= allowed:
-            return f"use --quantization {quantization} --cut-layer {layers} ({_gib(needed)})"
-    return f"not even int4 cut at layer 1 does ({_gib(_resident(plan, 'int4', 1))})"
+            return f"use --quantization {quantization} --cut-layer {layers} ({_size(needed)})"
+    return f"not even int4 cut at layer 1 does ({_size(_resident(plan, 'int4', 1))})"
 
 
 def _resident(plan: Plan, quantization: Quantization, layers: int) -> int:
@@ -104,5 +104,5 @@ def _role(tensor: str) -> LinearRole:
     return LinearRole.MLP_OUT if tensor.endswith("down_proj.weight") else LinearRole.OTHER
 
 
-def _gib(amount: int) -> str:
-    return f"{amount / _GIB:.1f} GiB"
+def _size(amount: int) -> str:
+    return f"{amount / _GIB:.1f} GiB" if amount >= _GIB else f"{amount / _MIB:.1f} MiB"

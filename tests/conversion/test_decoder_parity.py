@@ -108,7 +108,9 @@ def test_bfloat16_checkpoint_is_read_exactly(tmp_path):
     assert np.abs(got - expected).max() <= TOLERANCE
 
 
-@pytest.mark.parametrize(("quantization", "dtype"), [("none", np.float32), ("int8", np.float16), ("int4", np.float16)])
+@pytest.mark.parametrize(
+    ("quantization", "dtype"), [("none", np.float32), ("fp16", np.float16), ("int8", np.float16), ("int4", np.float16)]
+)
 def test_token_embedding_is_the_checkpoints(quantization, dtype, converted, reference):
     table = np.load(converted("llama", quantization) / "token_embedding.npy", mmap_mode="r")
     expected = reference("llama").get_input_embeddings().weight.detach().numpy()

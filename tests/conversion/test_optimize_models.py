@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import math
+import os
 import shutil
 import signal
 import subprocess
@@ -12,9 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
+from app.conversion.external_data import SectionFile
 from app.encoders.manifest import Manifest
 from tests.checkpoints import write_llama
+from tests.conversion.test_damaged_checkpoints import (
+    Q_PROJ,
+    config,
+    edit_tensor,
+    missing_shard,
+    poke,
+    truncated_shard,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "optimize_models.py"
@@ -89,6 +102,74 @@ def test_missing_arguments_are_named(checkpoint, main, capsys):
     with pytest.raises(SystemExit, match="2"):
         main("--checkpoint", checkpoint("llama"), "--slot", "medical")
     assert "--output, --source, --source-revision" in capsys.readouterr().err
+
+
+def add_tokens(folder: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_tokens(["<|one|>", "<|more|>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+DAMAGE = {
+    "missing shard": (missing_shard, "is missing"),
+    "truncated shard": (truncated_shard, "cannot be read"),
+    "other class": (config(architectures=["GPT2LMHeadModel"]), "GPT2LMHeadModel"),
+    "more tokens than rows": (add_tokens, "tokens, the embedding has"),
+    "more rows in the config than in the file": (config(vocab_size=9999), "config.json says"),
+    "NaN": (edit_tensor(Q_PROJ, poke(math.nan)), f"{Q_PROJ} holds NaN"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_what_cannot_be_used_is_one_line_and_leaves_nothing(case, tmp_path, checkpoint, main, capsys):
+    damage, reason = DAMAGE[case]
+    folder = shutil.copytree(checkpoint("llama"), tmp_path / "checkpoint")
+    damage(folder)
+    parent = tmp_path / "models"
+    assert main("--slot", "medical", "--checkpoint", folder, "--output", parent / "out", *SOURCE) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if " %  " not in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: checkpoint_")
+    assert reason in errors[0]
+    assert not parent.exists() or list(parent.iterdir()) == []
+
+
+def test_a_full_disk_says_how_to_go_on(tmp_path, checkpoint, converted, main, capsys, monkeypatch):
+    written = SectionFile.write
+
+    def write(self, data) -> None:
+        if self.position > 100_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "decoder.onnx.data")
+        written(self, data)
+
+    monkeypatch.setattr(SectionFile, "write", write)
+    output = tmp_path / "out"
+    arguments = ["--slot", "medical", "--checkpoint", checkpoint("llama"), "--output", output, *SOURCE]
+    assert main(*arguments, "--quantization", "int8") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: No space left on device: decoder.onnx.data: finished layers are kept")
+    assert error.endswith("run the same command again to go on")
+    monkeypatch.setattr(SectionFile, "write", written)
+    assert main(*arguments, "--quantization", "int8") == 0
+    assert Manifest.load(output) == Manifest.load(converted("llama", "int8"))
+
+
+def test_the_environment_gives_defaults(tmp_path, checkpoint, main, capsys, monkeypatch):
+    output = tmp_path / "out"
+    arguments = ["--slot", "medical", "--checkpoint", checkpoint("llama"), "--output", output, *SOURCE]
+    for value, expected in (("fp16", "fp16"), ("any", "int4")):
+        monkeypatch.setenv("QUANTIZATION_TYPE", value)
+        assert main(*arguments) == 0
+        assert Manifest.load(output).quantization == expected
+    monkeypatch.setenv("MAX_MEMORY", "3MiB")
+    capsys.readouterr()
+    assert main(*arguments) == 1
+    assert "MiB, 3.0 MiB allowed: not even int4 cut at layer 1" in capsys.readouterr().err
+    assert main(*arguments, "--max-memory", "1GiB") == 0
+    for wrong in (["--max-memory", "much"], ["--max-memory", "0"], ["--quantization", "int5"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(*arguments, *wrong)
+    assert "'int5' is none of int4, int8, fp16, none" in capsys.readouterr().err
 
 
 def test_termination_keeps_the_finished_layers_for_the_same_command(tmp_path):

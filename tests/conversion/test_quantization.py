@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
 
+from app.conversion import NoProgress, convert
 from app.conversion.quantization import INT8_LIMIT, quantize_blocks, quantize_rows
 from app.encoders.manifest import Manifest
+from app.errors import ArtifactError
+from tests.checkpoints import write_llama
+from tests.conversion.conftest import request_for
 from tests.conversion.host import cosine, run_audio, run_decoder, run_vision
+from tests.conversion.test_damaged_checkpoints import edit_tensor, poke
 from tests.conversion.test_decoder_parity import embeddings, hidden_states
 from tests.conversion.test_tower_parity import audio_reference, mel, patches, vision_reference
 
-FLOOR = {"int8": 0.999, "int4": 0.97}
+FLOOR = {"fp16": 0.9999, "int8": 0.999, "int4": 0.97}
+TOWER_FLOOR = {"fp16": 0.9999, "int8": 0.999, "int4": 0.999}
 QUANTIZATIONS = sorted(FLOOR)
 LENGTHS = (5, 17, 64, 100, 301)
 
@@ -32,16 +42,16 @@ def test_pooled_decoder_embedding(name, quantization, converted, reference):
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_pooled_tower_embeddings_are_int8_at_both(quantization, converted, reference):
+def test_pooled_tower_embeddings_are_never_below_int8(quantization, converted, reference):
     folder = converted("omni", quantization)
     manifest = Manifest.load(folder)
     for grid in ((1, 2, 2), (1, 10, 14), (1, 32, 32), (2, 18, 10)):
         x = patches(grid)
         got = run_vision(folder / "vision.onnx", manifest.vision, x, grid)
-        assert cosine(got, vision_reference(reference("omni"), x, grid)) >= FLOOR["int8"], grid
+        assert cosine(got, vision_reference(reference("omni"), x, grid)) >= TOWER_FLOOR[quantization], grid
     for length in (57, 201, 733):
         got = run_audio(folder / "audio.onnx", manifest.audio, mel(length))
-        assert cosine(got, audio_reference(reference("omni"), mel(length))) >= FLOOR["int8"], length
+        assert cosine(got, audio_reference(reference("omni"), mel(length))) >= TOWER_FLOOR[quantization], length
 
 
 def test_a_massive_token_costs_the_others_nothing(converted, reference):
@@ -59,6 +69,7 @@ def test_a_massive_token_costs_the_others_nothing(converted, reference):
     ("quantization", "operators"),
     [
         ("none", {"FusedMatMul": 20}),
+        ("fp16", {"FusedMatMul": 20}),
         ("int8", {"DynamicQuantizeMatMul": 12, "MatMulNBits": 8}),
         ("int4", {"MatMulNBits": 20}),
     ],
@@ -71,10 +82,55 @@ def test_each_scheme_uses_its_kernels(quantization, operators, converted):
     assert {kind: count for kind, count in linears.items() if count} == operators
 
 
-def test_int4_is_smaller_than_int8_is_smaller_than_float32(converted):
-    sizes = [(converted("llama", kind) / "decoder.onnx.data").stat().st_size for kind in ("int4", "int8", "none")]
+def test_int4_is_smaller_than_int8_than_float16_than_float32(converted):
+    kinds = ("int4", "int8", "fp16", "none")
+    sizes = [(converted("llama", kind) / "decoder.onnx.data").stat().st_size for kind in kinds]
     assert sizes == sorted(sizes)
-    assert sizes[0] < sizes[2] / 3
+    assert sizes[0] < sizes[3] / 3
+    assert sizes[2] < sizes[3] * 0.6
+
+
+RESIDENT = """
+import sys
+import numpy as np, onnxruntime as ort
+def heap():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+options = ort.SessionOptions()
+options.intra_op_num_threads = 1
+options.log_severity_level = 4
+before = heap()
+session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+loaded = heap()
+rows = np.zeros((3, 16), np.float32)
+session.run(None, {"inputs_embeds": np.ones((1, 3, 512), np.float32), "seqlens_k": np.array([2], np.int32),
+    "total_sequence_length": np.array([3], np.int32), "rope_cos": rows + 1, "rope_sin": rows})
+print(loaded - before, heap() - loaded)
+"""
+
+
+def test_float16_weights_stay_in_the_file(tmp_path):
+    """No float32 copy of them is made at load, and while running there are never more than a few at once."""
+    config = {"hidden_size": 512, "intermediate_size": 2048, "num_attention_heads": 16, "num_hidden_layers": 6}
+    folder = write_llama(tmp_path / "wide", shard="200MB", **config)
+    convert(request_for(folder, tmp_path / "out", quantization="fp16"), NoProgress())
+    path = tmp_path / "out" / "decoder.onnx"
+    stored_kib = (tmp_path / "out" / "decoder.onnx.data").stat().st_size >> 10
+    run = subprocess.run([sys.executable, "-c", RESIDENT, str(path)], check=True, capture_output=True, text=True)
+    loaded_kib, running_kib = map(int, run.stdout.split())
+    assert stored_kib > 40_000
+    assert loaded_kib < stored_kib / 4
+    assert running_kib < stored_kib / 2  # all of them as float32 would be twice
+
+
+def test_a_weight_too_large_for_float16_is_refused(tmp_path, checkpoint):
+    folder = shutil.copytree(checkpoint("llama"), tmp_path / "checkpoint")
+    name = "model.layers.1.mlp.up_proj.weight"
+    edit_tensor(name, poke(70_000.0))(folder)
+    with pytest.raises(ArtifactError, match=f"{name} does not fit into float16"):
+        convert(request_for(folder, tmp_path / "out", quantization="fp16"), NoProgress())
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    convert(request_for(folder, tmp_path / "out", quantization="int8"), NoProgress())
 
 
 def test_rows_round_to_half_a_step_and_stay_inside_seven_bits():
