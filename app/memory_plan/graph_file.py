@@ -56,7 +56,7 @@ def read_weights(path: Path) -> tuple[Weight, ...]:
             for tensor in _messages(_fields(graph), _GRAPH_INITIALIZER)
         ]
         weights = tuple(_weight(tensor) for tensor in tensors)
-    except (ValueError, IndexError) as error:
+    except (ValueError, LookupError) as error:
         raise ArtifactError("model_graph_invalid", file=str(path), reason="it is damaged") from error
     if not weights:
         raise ArtifactError("model_graph_invalid", file=str(path), reason="it holds no weights")
