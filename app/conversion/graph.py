@@ -105,6 +105,10 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(op, list(inputs), names, name=name, domain=domain, **attributes))
         return names[0]
 
+    def has(self, output: str) -> bool:
+        """Whether a node gives this output already."""
+        return any(output in node.output for node in reversed(self._nodes))
+
     def linear(
         self,
         name: str,
