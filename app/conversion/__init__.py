@@ -2,7 +2,9 @@
 
 The life of a conversion: `checkpoint` reads headers, `architecture` and `towers` say which tensors of which shape must
 be there, `decoder_graph` and `tower_graphs` add nodes to a `graph`, which pulls each weight through `quantization` into
-`external_data`; `staging` renames the finished folder into place. `pipeline.convert` is that, in order.
+`external_data`, section by section; `staging` renames the finished folder into place. `pipeline.convert` is that, in
+order. An interrupted run leaves `.NAME.partial`: its `journal` tells the next run of the same `identity` which sections
+are finished, so that their weights are not read again. `footprint` says what a result takes on disk and in memory.
 
 Where Optimum is used, and where it is not
 ------------------------------------------

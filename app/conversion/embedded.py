@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from app.conversion.embedded_checkpoints import TOWER_FILES, write_medical_checkpoint, write_omni_checkpoint
 from app.conversion.gguf import GgufLlama, find_packaged_gguf
-from app.conversion.identity import tool_versions
+from app.conversion.identity import code_sha256, tool_versions
 from app.conversion.pipeline import convert
 from app.conversion.progress import Progress
 from app.conversion.request import ConversionRequest
@@ -94,14 +93,11 @@ def _fingerprint(gguf: Path, towers: Path, options: EmbeddedOptions) -> dict[str
     missing = [name for name in TOWER_FILES if not (towers / name).is_file()]
     if missing:
         raise ArtifactError("tower_missing", folder=str(towers), file=missing[0])
-    code = hashlib.sha256()
-    for source in [*sorted(Path(__file__).parent.glob("*.py")), Path(inspect.getfile(Manifest))]:
-        code.update(source.read_bytes())
     return {
         "gguf": file_sha256(gguf),
         **{name: file_sha256(towers / name) for name in TOWER_FILES},
         **{name: str(value) for name, value in asdict(options).items()},
-        "code": code.hexdigest(),
+        "code": code_sha256(),
         **tool_versions(),
     }
 

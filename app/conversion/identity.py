@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from importlib.metadata import version
+from pathlib import Path
 
-from app.conversion.journal import FORMAT
 from app.conversion.plan import Plan
 from app.conversion.text_files import COPIED_NAMES, TOKENIZER_NAME
-from app.encoders.manifest import file_sha256
+from app.encoders.manifest import Manifest, file_sha256
 
 TOOLS = ("onnx", "onnxruntime", "safetensors", "tokenizers", "torch", "transformers")
 SMALL_FILES = (*COPIED_NAMES, TOKENIZER_NAME, "tokenizer.model", "vocab.json", "merges.txt")
@@ -24,7 +25,7 @@ def identity_of(plan: Plan) -> str:
     request = plan.request
     folder = plan.checkpoint.folder
     parts = {
-        "format": FORMAT,
+        "code": code_sha256(),
         "checkpoint": plan.checkpoint.fingerprint(),
         "files": {name: file_sha256(folder / name) for name in SMALL_FILES if (folder / name).is_file()},
         "architecture": plan.architecture,
@@ -34,6 +35,14 @@ def identity_of(plan: Plan) -> str:
         "tools": tool_versions(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def code_sha256() -> str:
+    """Of this package's code and the manifest's: other code may write other bytes."""
+    code = hashlib.sha256()
+    for source in [*sorted(Path(__file__).parent.glob("*.py")), Path(inspect.getfile(Manifest))]:
+        code.update(source.read_bytes())
+    return code.hexdigest()
 
 
 def tool_versions() -> dict[str, str]:

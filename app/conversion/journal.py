@@ -15,8 +15,6 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-FORMAT = 1
-"""To be raised whenever the same request would write other bytes: an older partial folder is then not gone on with."""
 _CHUNK = 1 << 22
 
 
