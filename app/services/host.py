@@ -127,9 +127,9 @@ class ComponentHost:
             log.info("load_abandoned", step=self._step)
         except AppError as error:
             log.error("load_failed", step=self._step, code=error.code, **error.params)
-            self._reason = error.code
             if isinstance(error, ArtifactError):
                 self._on_refused(error)
+            self._reason = error.code
         except (
             Exception
         ) as error:  # the thread's last line of defence: the process stays up and says why it is not ready

@@ -14,6 +14,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from app.main import create_app
+from app.memory_plan import MemoryPlan
 from app.server import DrainingServer, WireLimits, server_config
 from app.services.host import STEPS, Components, Progress
 from app.settings import Settings
@@ -47,10 +48,11 @@ async def asgi_client(
     build: Any = None,
     wait: bool = True,
     stopping: threading.Event | None = None,
+    memory: MemoryPlan | None = None,
     **options: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application in this very loop."""
-    app = create_app(settings(**options), build=build or builder(parts), stopping=stopping)
+    app = create_app(settings(**options), build=build or builder(parts), stopping=stopping, memory=memory)
     async with app.router.lifespan_context(app) as state:
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from app.errors import ArtifactError
+from app.memory_plan import CutLayers, Limit, MemoryPlan, Part
 from app.services.host import Components, Progress
 from app.settings import Settings
 from tests.api.harness import ANALYZE, ENGLISH, FEEDBACK, asgi_client, until_ready
@@ -59,6 +60,41 @@ async def test_a_failed_load_stays_not_ready_and_says_why() -> None:
         refused = await client.post(ANALYZE, json={"text": ENGLISH})
         assert (refused.status_code, refused.json()["code"]) == (503, "models_failed")
         assert "/models/x" not in refused.text + answer.text
+
+
+def plan() -> MemoryPlan:
+    parts = (Part("process", 300, "anonymous"), Part("libraries", 40, "file_backed"), Part("activations", 5, "working"))
+    limits = (Limit("container", 500), Limit("MAX_MEMORY", 600))
+    return MemoryPlan(limits, CutLayers(8, 11), CutLayers(28, 32), parts, None)
+
+
+async def test_the_memory_plan_is_told_from_the_start_and_what_is_taken_once_ready() -> None:
+    go = threading.Event()
+
+    def build(_settings: Settings, _progress: Progress) -> Components:
+        go.wait(5)
+        return components()
+
+    async with asgi_client(None, build=build, wait=False, memory=plan()) as client:
+        waiting = (await client.get("/health/ready")).json()["memory"]
+        assert waiting == {
+            "limit": 500,
+            "limited_by": "container",
+            "total": 345,
+            "parts": [
+                {"name": "process", "bytes": 300, "kind": "anonymous"},
+                {"name": "libraries", "bytes": 40, "kind": "file_backed"},
+                {"name": "activations", "bytes": 5, "kind": "working"},
+            ],
+            "cut_layers": {"omni": 8, "medical": 11},
+            "measured": None,
+        }
+        go.set()
+        await until_ready(client)
+        ready = (await client.get("/health/ready")).json()["memory"]
+        assert {**ready, "measured": None} == waiting
+        assert min(ready["measured"][kind] for kind in ("anonymous", "file_backed")) > 1_000_000
+        assert (await client.get("/health")).json()["load"]["memory"]["total"] == 345
 
 
 async def test_stopping_is_not_ready_and_takes_no_case() -> None:

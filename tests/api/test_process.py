@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,6 +110,10 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ({"HOST": "0.0.0.0"}, 2, "API_KEYS"),  # noqa: S104 - that this is refused is what is tested
         ({"DATABASE_URL": "mysql://me:hunter2@db/x"}, 2, "DATABASE_URL"),
         ({"QWEN_MODEL_PATH": "/nowhere"}, 3, "/nowhere"),
+        ({"QUANTIZATION_TYPE": "int4"}, 3, "the omni folder is int8, QUANTIZATION_TYPE=int4"),
+        ({"MMED_LLAMA_CUT_LAYER": "7"}, 3, "MMED_LLAMA_CUT_LAYER=7, the fusion weights read layer 11: set 0"),
+        ({"QWEN_CUT_LAYER": "9"}, 3, "asked=9, held=8"),
+        ({"MAX_MEMORY": "1GiB"}, 3, "1.0 GiB allowed by MAX_MEMORY"),
     ],
 )
 def test_it_refuses_to_start_with_one_line(environment: dict[str, str], status: int, words: str) -> None:
@@ -131,3 +136,40 @@ def test_it_says_where_it_listens_and_how_to_call_it(capsys: pytest.CaptureFixtu
     guarded = capsys.readouterr().err
     assert "X-API-Key" in guarded
     assert "kkk" not in guarded
+
+
+def test_a_damaged_weight_ends_the_process_with_one_line(tmp_path: Path) -> None:
+    """It listens and loads, and never becomes ready: whoever started it hears why, instead of a 503 for ever."""
+    damaged = shutil.copytree(ROOT / "models/embedded/build/medical", tmp_path / "medical", copy_function=os.link)
+    weights = damaged / "decoder.onnx.data"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    weights.unlink()
+    weights.write_bytes(content)
+    ended = start(
+        PORT="0",
+        PREPARE="off",
+        MMED_LLAMA_MODEL_PATH=str(damaged),
+        DATABASE_URL=f"sqlite:///{tmp_path}/rows.db",
+        CACHE_DIR=str(tmp_path / "cache"),
+    )
+    assert ended.returncode == 3, ended.stderr
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("medmodal: model_file_damaged (folder=")
+    assert "file=decoder.onnx.data" in last
+    assert '"event": "load_failed"' in ended.stdout
+    assert '"event": "ready"' not in ended.stdout
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_a_graph_that_points_beyond_its_data_is_seen_before_anything_listens(tmp_path: Path) -> None:
+    damaged = shutil.copytree(ROOT / "models/embedded/build/omni", tmp_path / "omni", copy_function=os.link)
+    weights = damaged / "vision.onnx.data"
+    content = weights.read_bytes()
+    weights.unlink()
+    weights.write_bytes(content[: len(content) // 2])
+    ended = start(PORT="0", QWEN_MODEL_PATH=str(damaged))
+    assert ended.returncode == 3
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "model_file_damaged" in ended.stderr
+    assert ended.stdout == ""

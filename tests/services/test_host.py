@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from app.errors import ArtifactError, NotReadyError
+from app.errors import ArtifactError, NotReadyError, StorageError
 from app.services.host import STEPS, ComponentHost, Components, Progress
 from tests.services.fakes import FakeStorage, components
 from tests.services.waiting import wait_until
@@ -40,16 +40,23 @@ def test_says_how_far_it_is_then_serves() -> None:
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(ArtifactError("model_file_damaged", file="x"), "model_file_damaged"), (KeyError("x"), "internal_error")],
+    [
+        (ArtifactError("model_file_damaged", file="x"), "model_file_damaged"),
+        (StorageError("storage_unavailable"), "storage_unavailable"),
+        (KeyError("x"), "internal_error"),
+    ],
 )
-def test_a_failed_load_keeps_its_reason(error: Exception, reason: str) -> None:
+def test_a_failed_load_keeps_its_reason_and_only_a_refusal_is_told(error: Exception, reason: str) -> None:
+    refused: list[ArtifactError] = []
+
     def build(progress: Progress) -> Components:
         progress("medical")
         raise error
 
-    host = ComponentHost(build, threading.Event())
+    host = ComponentHost(build, threading.Event(), refused.append)
     host.start()
     wait_for(host, "failed")
+    assert [type(one) for one in refused] == ([ArtifactError] if isinstance(error, ArtifactError) else [])
     status = host.status()
     assert (status.step, status.reason) == ("medical", reason)
     with pytest.raises(NotReadyError, match="models_failed"):
