@@ -8,10 +8,22 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 from app.conversion import NoProgress, convert
-from app.conversion.quantization import INT8_LIMIT, quantize_blocks, quantize_rows
+from app.conversion.checkpoint import Checkpoint
+from app.conversion.graph import GraphBuilder
+from app.conversion.journal import Journal
+from app.conversion.quantization import (
+    GROUPS,
+    INT8_LIMIT,
+    WIDE,
+    quantize_blocks,
+    quantize_rows,
+    write_mlp_out,
+    write_rows,
+)
 from app.encoders.manifest import Manifest
 from app.errors import ArtifactError
 from tests.checkpoints import write_llama
@@ -155,3 +167,56 @@ def test_blocks_hold_any_width(bits, width, block):
     restored = (values.astype(np.float32) - 2 ** (bits - 1)) * scales[..., None]
     error = np.abs(restored.reshape(6, -1)[:, :width] - part).max()
     assert error <= np.abs(scales).max()  # a whole step: the largest magnitude may lie one past the last level
+
+
+# --------------------------------------------------------------------------- wide MLP outputs
+class OneWeight:
+    """As much of a Matrix as the writers use: a weight in slices of five rows."""
+
+    def __init__(self, values):
+        self.values = values
+        self.shape = values.shape
+
+    def slices(self):
+        yield from (self.values[start : start + 5] for start in range(0, len(self.values), 5))
+
+
+def product_of(write, x, weight, bias, tmp_path, checkpoint_folder):
+    """`x` times `weight` as `write` stores it, by ONNX Runtime; and the operators used."""
+    checkpoint = Checkpoint.open(checkpoint_folder, lambda _count: None)
+    path = tmp_path / "one.onnx"
+    journal = Journal.open(tmp_path / "journal", "test")
+    with GraphBuilder(path, checkpoint, {}, journal, NoProgress()) as graph:
+        graph.input("x", ["seq", weight.shape[1]])
+        name = graph.stream("bias", bias.shape, [bias]) if bias is not None else ""
+        graph.node("Identity", [write(graph, "one", "x", OneWeight(weight), name)], "y")
+        graph.output("y", ["seq", weight.shape[0]])
+        graph.save()
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})[0], [node.op_type for node in onnx.load(path).graph.node]
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_wide_mlp_output_is_stored_in_groups_and_an_outlier_costs_only_its_own(tmp_path, checkpoint, with_bias):
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((16, WIDE), np.float32)
+    x = rng.standard_normal((7, WIDE), np.float32)
+    x[:, 5] = 100.0  # the kind of channel that real decoders have
+    weight[:, 5] = 0.0
+    bias = rng.standard_normal(16, np.float32) if with_bias else None
+    expected = x @ weight.T + (0 if bias is None else bias)
+    grouped, operators = product_of(write_mlp_out, x, weight, bias, tmp_path, checkpoint("llama"))
+    assert operators.count("DynamicQuantizeMatMul") == GROUPS
+    rows, _ = product_of(write_rows, x, weight, bias, tmp_path, checkpoint("llama"))
+    error, whole_error = (np.abs(got - expected).mean() for got in (grouped, rows))
+    assert error < whole_error / 2
+    assert cosine(grouped, expected) >= 0.99 > cosine(rows, expected)
+
+
+@pytest.mark.parametrize("width", [WIDE - GROUPS, WIDE + 1])
+def test_other_widths_are_stored_in_blocks(tmp_path, checkpoint, width):
+    weight = np.random.default_rng(0).standard_normal((16, width), np.float32)
+    x = np.random.default_rng(1).standard_normal((3, width), np.float32)
+    got, operators = product_of(write_mlp_out, x, weight, None, tmp_path, checkpoint("llama"))
+    assert "MatMulNBits" in operators
+    assert cosine(got, x @ weight.T) >= 0.999
