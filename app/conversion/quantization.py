@@ -40,7 +40,7 @@ Tiny random checkpoints fall to 0.945 with int4 everywhere. Queries, keys and va
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -156,42 +156,55 @@ def write_rows(graph: GraphBuilder, name: str, x: str, weight: Matrix, bias: str
     Weights use 7 bits, as ONNX Runtime advises for x86 without VNNI: there, the AVX2 kernel adds two u8 x s8 products
     into 16 bits with saturation, and 255 * 63 * 2 is the most that fits.
     """
-    product = _row_product(graph, name, x, weight, slice(None))
+    product = _row_product(graph, name, x, _Rows(weight, 1), 0)
     return graph.node("Add", [product, bias], f"{name}/out") if bias else product
 
 
 def write_row_groups(graph: GraphBuilder, name: str, x: str, weight: Matrix, bias: str) -> str:
     """The same in GROUPS groups of input channels, each with scales of its own: an outlier channel costs its own group
     its resolution only. Blocks of 32 do that better and take three times as long, which at this width is felt."""
-    _, width = weight.shape
-    step = width // GROUPS
+    rows = _Rows(weight, GROUPS)
     parts = [f"{name}/part{number}" for number in range(GROUPS)]
     graph.node("Split", [x], f"{name}/split", outputs=parts, axis=-1, num_outputs=GROUPS)
-    products = [
-        _row_product(graph, f"{name}.group{number}", part, weight, slice(number * step, (number + 1) * step))
-        for number, part in enumerate(parts)
-    ]
+    products = [_row_product(graph, f"{name}.group{number}", part, rows, number) for number, part in enumerate(parts)]
     return graph.node("Sum", [*products, *([bias] if bias else [])], f"{name}/out")
 
 
-def _row_product(graph: GraphBuilder, name: str, x: str, weight: Matrix, columns: slice) -> str:
-    """`x` (..., columns) times those columns of the weight."""
-    rows, width = weight.shape
-    width = len(range(width)[columns])
-    scales = np.empty(rows, np.float32)
+class _Rows:
+    """A weight as int8 rows in equal groups of columns, a scale a row and group; read once, at the first write."""
 
-    def quantized() -> Iterator[npt.NDArray[np.int8]]:
-        """All columns at once: the weight's rows become columns."""
-        whole = np.empty((width, rows), np.int8)
+    def __init__(self, weight: Matrix, groups: int) -> None:
+        self._weight = weight
+        self.rows, width = weight.shape
+        self.step = width // groups
+        self._groups = groups
+
+    def values(self, group: int) -> Iterator[npt.NDArray[np.int8]]:
+        """(step, rows): the weight's rows become columns."""
+        yield self._quantized[0][group]
+
+    def scales(self, group: int) -> Iterator[FloatArray]:
+        """(rows,)"""
+        yield self._quantized[1][group]
+
+    @cached_property
+    def _quantized(self) -> tuple[npt.NDArray[np.int8], FloatArray]:
+        """(groups, step, rows) and (groups, rows): the whole weight at once."""
+        values = np.empty((self._groups, self.step, self.rows), np.int8)
+        scales = np.empty((self._groups, self.rows), np.float32)
         start = 0
-        for part in weight.slices():
+        for part in self._weight.slices():
             stop = start + len(part)
-            whole[:, start:stop], scales[start:stop] = quantize_rows(part[:, columns])
+            for group, columns in enumerate(np.split(part, self._groups, axis=1)):
+                values[group, :, start:stop], scales[group, start:stop] = quantize_rows(columns)
             start = stop
-        yield whole
+        return values, scales
 
-    graph.stream(f"{name}.weight", (width, rows), quantized())
-    graph.stream(f"{name}.scale", (rows,), [scales])
+
+def _row_product(graph: GraphBuilder, name: str, x: str, weight: _Rows, group: int) -> str:
+    """`x` (..., step) times one group of the weight's columns."""
+    graph.stream(f"{name}.weight", (weight.step, weight.rows), weight.values(group))
+    graph.stream(f"{name}.scale", (weight.rows,), weight.scales(group))
     unit, magnitude = token_units(graph, x)
     inputs = [unit, f"{name}.weight", f"{name}.scale"]
     product = graph.node("DynamicQuantizeMatMul", inputs, f"{name}/matmul", domain=CONTRIB)
