@@ -42,7 +42,10 @@ class MemoryGroup:
 
     def limit_hits(self) -> int:
         """How often the limit was reached; the kernel then drops page cache, which is no failure by itself."""
-        return self._entries("memory.events")["max"] if self.is_v2 else self._number("memory.failcnt")
+        if self.is_v2:
+            return self._entries("memory.events")["max"]
+        counters = ("memory.failcnt", "memory.memsw.failcnt")  # with swap, the second is reached first
+        return sum(self._number(name) for name in counters if (self.folder / name).is_file())
 
     def oom_kills(self) -> int:
         return self._entries("memory.events" if self.is_v2 else "memory.oom_control")["oom_kill"]

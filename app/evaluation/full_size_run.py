@@ -45,24 +45,24 @@ def measure(pair: FullPair, options: RunOptions) -> dict[str, Any]:
     """Everything, on a pair that is built. RuntimeError where the service does not start or dies on the way."""
     folders = [pair.work / name for name in ("omni", "medical", "fusion", "prepared")]
     maker = CaseMaker((pair.work / "omni", pair.work / "medical"))
-    with memory_group_if_possible(options.limit_bytes, pair.say) as group:
-        pair.say("first start: prepares the weights where that is still to be done")
-        forget(folders)
-        with _service(pair, options, group) as service:
-            first_s = service.ready_s
-        pair.say("second start, then the cases")
-        forget(folders)
-        with _service(pair, options, group) as service:
-            result = {"first_start_s": first_s, "start_s": service.ready_s, **_serve(service, group, maker, options)}
-            if options.llama_bench is not None:
-                pair.say("llama.cpp and the service in turn")
-                result["llama_cpp"] = compare(pair, options.llama_bench, service, maker, options)
-            result["limit"] = _limit(group)
+    pair.say("first start: prepares the weights where that is still to be done")
+    forget(folders)
+    with _service(pair, options) as (service, _):
+        first_s = service.ready_s
+    pair.say("second start, then the cases")
+    forget(folders)
+    with _service(pair, options) as (service, group):
+        result = {"first_start_s": first_s, "start_s": service.ready_s, **_serve(service, group, maker, options)}
+        result["limit"] = _limit(group)
+        if options.llama_bench is not None:
+            pair.say("llama.cpp and the service in turn")
+            result["llama_cpp"] = compare(pair, options.llama_bench, service, maker, options)
     return result
 
 
 @contextmanager
-def _service(pair: FullPair, options: RunOptions, group: MemoryGroup | None) -> Iterator[MeasuredService]:
+def _service(pair: FullPair, options: RunOptions) -> Iterator[tuple[MeasuredService, MemoryGroup | None]]:
+    """The service on the pair, in a group of its own where one can be made."""
     env = {
         "PROFILE": "full",
         "QWEN_MODEL_PATH": str(pair.work / "omni"),
@@ -74,11 +74,12 @@ def _service(pair: FullPair, options: RunOptions, group: MemoryGroup | None) -> 
         "CACHE_ENABLED": "false",
         "REQUEST_TIMEOUT_S": str(_CASE_TIMEOUT_S),
     }
-    try:
-        with measured_service(None, env, _START_TIMEOUT_S, group) as service:
-            yield service
-    except (RuntimeError, httpx.TransportError) as error:
-        raise RuntimeError(f"{error}; out-of-memory kills: {group.oom_kills() if group else 'unknown'}") from error
+    with memory_group_if_possible(options.limit_bytes, pair.say) as group:
+        try:
+            with measured_service(None, env, _START_TIMEOUT_S, group) as service:
+                yield service, group
+        except (RuntimeError, httpx.TransportError) as error:
+            raise RuntimeError(f"{error}; out-of-memory kills: {group.oom_kills() if group else 'unknown'}") from error
 
 
 def _serve(

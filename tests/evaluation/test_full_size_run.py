@@ -40,7 +40,13 @@ def test_version_1(tmp_path: Path):
     (tmp_path / "memory").mkdir()
     with memory_group(123_456, tmp_path) as group:
         assert (group.folder / "memory.limit_in_bytes").read_text() == "123456"
-        fill(group.folder, memory__usage_in_bytes="7\n", memory__max_usage_in_bytes="9\n", memory__failcnt="3\n")
+        fill(
+            group.folder,
+            memory__usage_in_bytes="7\n",
+            memory__max_usage_in_bytes="9\n",
+            memory__failcnt="1\n",
+            memory__memsw__failcnt="2\n",
+        )
         fill(group.folder, memory__stat="rss 1\ntotal_rss 5\n", memory__oom_control="under_oom 0\noom_kill 1\n")
         found = (group.usage(), group.peak(), group.anonymous(), group.limit_hits(), group.oom_kills())
         assert found == (7, 9, 5, 3, 1)
