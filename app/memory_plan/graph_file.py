@@ -22,7 +22,7 @@ _TENSOR_DIMS, _TENSOR_NAME, _TENSOR_RAW_DATA, _TENSOR_EXTERNAL_DATA = 1, 8, 9, 1
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LAYER = re.compile(r"L(\d+)\.")
-_BLOCK = re.compile(r"([A-Z]\d+)\.(\w+)\.(weight|scale)$")
+_BLOCK = re.compile(r"([A-Z]\d+)\.([\w.]+)\.(weight|scale)$")
 
 Field = tuple[int, int | memoryview]
 
