@@ -16,9 +16,11 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -128,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _stop)
     if options.full is not None:
         return full_size_benchmark(options)
     with measured_service(options.url, {"CACHE_ENABLED": "false", "QUEUE_SIZE": "8"}) as service:
@@ -138,6 +141,11 @@ def main() -> int:
     (options.out / "benchmark.md").write_text(to_markdown(report), encoding="utf-8")
     print(to_markdown(report))
     return 0
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends the started service too, as Ctrl-C does."""
+    sys.exit(128 + signal_number)
 
 
 if __name__ == "__main__":
