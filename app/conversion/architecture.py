@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.conversion.checkpoint import Checkpoint, invalid
-from app.encoders.manifest import Architecture, DecoderSpec
+from app.encoders.manifest import Architecture, DecoderSpec, a_third
 from app.errors import ArtifactError
 
 OMNI = "Qwen2_5OmniThinkerForConditionalGeneration"
@@ -128,15 +128,15 @@ def parse_config(checkpoint: Checkpoint, architecture: Architecture) -> Any:
 
 
 def decoder_layout(
-    checkpoint: Checkpoint, architecture: Architecture, config: Any, cut_layer: int | None
+    checkpoint: Checkpoint, architecture: Architecture, config: Any, cut_layer: int | Literal["third"] | None
 ) -> DecoderLayout:
-    """Everything about the decoder that its graph needs. `cut_layer` None: all layers.
+    """Everything about the decoder that its graph needs. `cut_layer` None: all layers, "third": a third of them.
 
     ArtifactError where the config asks for something that the graph does not do.
     """
     text = config.text_config if architecture == OMNI else config
     layers = text.num_hidden_layers
-    cut = layers if cut_layer is None else cut_layer
+    cut = layers if cut_layer is None else a_third(layers) if cut_layer == "third" else cut_layer
     if not 1 <= cut <= layers:
         raise ArtifactError("conversion_cut_layer", cut_layer=cut, layers=layers)
     if text.hidden_act != "silu":

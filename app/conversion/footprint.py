@@ -12,7 +12,7 @@ from app.conversion.graph import LinearRole
 from app.conversion.plan import Plan
 from app.conversion.quantization import weight_bytes
 from app.conversion.staging import Staging
-from app.encoders.manifest import Quantization
+from app.encoders.manifest import Quantization, a_third
 from app.errors import ArtifactError
 
 SLACK_BYTES = 64 << 20
@@ -23,8 +23,6 @@ TOKEN_BYTES = 46
 """Activations of one token for every unit of hidden and intermediate width: 0.85 MB at 4096 and 14336, measured."""
 CASTS = 2
 """float32 copies of the largest float16 weight that are there at once while a layer runs."""
-KEPT_DEPTH = 1 / 3
-"""Of the layers, for the advice: deeper ones do not classify better (docs/MODEL_CARD.md)."""
 _GIB, _MIB = 2**30, 2**20
 
 
@@ -66,7 +64,7 @@ def check_memory(plan: Plan) -> None:
 
 def _advice(plan: Plan, allowed: int) -> str:
     """int8 or else int4 at a third of the depth, or else as deep as int4 can be."""
-    third = math.ceil(plan.decoder.spec.layers * KEPT_DEPTH)
+    third = a_third(plan.decoder.spec.layers)
     choices: list[tuple[Quantization, int]] = [("int8", third), *(("int4", layers) for layers in range(third, 0, -1))]
     for quantization, layers in choices:
         needed = _resident(plan, quantization, layers)

@@ -10,6 +10,7 @@ from app.conversion.quantization import BLOCK_SIZES
 from app.encoders.manifest import Architecture, Quantization
 from app.errors import ArtifactError
 
+CutLayer = int | Literal["third"] | None
 Slot = Literal["omni", "medical"]
 SLOTS: dict[Slot, frozenset[Architecture]] = {
     "omni": frozenset({"Qwen2_5OmniThinkerForConditionalGeneration"}),
@@ -22,9 +23,10 @@ SLOTS: dict[Slot, frozenset[Architecture]] = {
 class ConversionRequest:
     """One conversion. `source` and `source_revision` name where the weights came from; they go into the manifest.
 
-    `cut_layer` K keeps the first K layers (None: all). `prompt_prefix` and `prompt_suffix` are the constant text around
-    the user's own. `max_pixels` lowers the preprocessor's limit on an image. `block_size` is int4's. `slot`, where
-    given, refuses a checkpoint that could not serve there; `max_memory` bytes, one whose result would need more.
+    `cut_layer` K keeps the first K layers (None: all, "third": `manifest.a_third`). `prompt_prefix` and `prompt_suffix`
+    are the constant text around the user's own. `max_pixels` lowers the preprocessor's limit on an image. `block_size`
+    is int4's. `slot`, where given, refuses a checkpoint that could not serve there; `max_memory` bytes, one whose
+    result would need more.
     """
 
     checkpoint: Path
@@ -33,7 +35,7 @@ class ConversionRequest:
     source: str
     source_revision: str
     block_size: int = 128
-    cut_layer: int | None = None
+    cut_layer: CutLayer = None
     prompt_prefix: str = ""
     prompt_suffix: str = ""
     max_pixels: int | None = None

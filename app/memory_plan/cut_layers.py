@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-DEPTH_SHARE = 3
-"""A third of the depth: about where pooled states serve classification best (docs/MODEL_CARD.md), at a third of the
-time."""
+from app.encoders.manifest import a_third
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ def near_a_third(depths: CutLayers, held: CutLayers) -> CutLayers:
     """A third of each checkpoint's depth, where the graph holds so many layers."""
 
     def third(depth: int, most: int) -> int:
-        return min(max(1, round(depth / DEPTH_SHARE)), most)
+        return min(a_third(depth), most)
 
     return CutLayers(third(depths.omni, held.omni), third(depths.medical, held.medical))
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from tests.conversion.test_damaged_checkpoints import (
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "optimize_models.py"
 SOURCE = ["--source", "tests/tiny", "--source-revision", "0"]
+WHOLE = ("--cut-layer", "all")
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -126,7 +128,7 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(case, tmp_path, chec
     folder = shutil.copytree(checkpoint("llama"), tmp_path / "checkpoint")
     damage(folder)
     parent = tmp_path / "models"
-    assert main("--slot", "medical", "--checkpoint", folder, "--output", parent / "out", *SOURCE) == 1
+    assert main("--slot", "medical", "--checkpoint", folder, "--output", parent / "out", *SOURCE, *WHOLE) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if " %  " not in line]
     assert len(errors) == 1
     assert errors[0].startswith("error: checkpoint_")
@@ -144,7 +146,7 @@ def test_a_full_disk_says_how_to_go_on(tmp_path, checkpoint, converted, main, ca
 
     monkeypatch.setattr(SectionFile, "write", write)
     output = tmp_path / "out"
-    arguments = ["--slot", "medical", "--checkpoint", checkpoint("llama"), "--output", output, *SOURCE]
+    arguments = ["--slot", "medical", "--checkpoint", checkpoint("llama"), "--output", output, *SOURCE, *WHOLE]
     assert main(*arguments, "--quantization", "int8") == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: No space left on device: decoder.onnx.data: finished layers are kept")
@@ -156,8 +158,8 @@ def test_a_full_disk_says_how_to_go_on(tmp_path, checkpoint, converted, main, ca
 
 def test_the_environment_gives_defaults(tmp_path, checkpoint, main, capsys, monkeypatch):
     output = tmp_path / "out"
-    arguments = ["--slot", "medical", "--checkpoint", checkpoint("llama"), "--output", output, *SOURCE]
-    for value, expected in (("fp16", "fp16"), ("any", "int4")):
+    arguments = ["--slot", "medical", "--checkpoint", checkpoint("llama"), "--output", output, *SOURCE, *WHOLE]
+    for value, expected in (("fp16", "fp16"), ("any", "int8")):
         monkeypatch.setenv("QUANTIZATION_TYPE", value)
         assert main(*arguments) == 0
         assert Manifest.load(output).quantization == expected
@@ -169,7 +171,7 @@ def test_the_environment_gives_defaults(tmp_path, checkpoint, main, capsys, monk
     for wrong in (["--max-memory", "much"], ["--max-memory", "0"], ["--quantization", "int5"]):
         with pytest.raises(SystemExit, match="2"):
             main(*arguments, *wrong)
-    assert "'int5' is none of int4, int8, fp16, none" in capsys.readouterr().err
+    assert "'int5' is none of int8, int4, fp16, none" in capsys.readouterr().err
 
 
 def test_termination_keeps_the_finished_layers_for_the_same_command(tmp_path):
@@ -191,3 +193,16 @@ def test_termination_keeps_the_finished_layers_for_the_same_command(tmp_path):
     assert again.returncode == 0, again.stderr
     assert "checking earlier work" in again.stderr
     assert [path.name for path in parent.iterdir()] == ["out"]
+
+
+def test_a_third_of_the_depth_unless_told_otherwise(tmp_path, checkpoint, main, capsys):
+    """The tiny checkpoint has four layers."""
+    arguments = ["--slot", "medical", "--checkpoint", checkpoint("llama"), *SOURCE]
+    for given, layers in (((), 1), (WHOLE, 4), (("--cut-layer", "2"), 2), (("--cut-layer", "third"), 1)):
+        output = tmp_path / "-".join(("out", *given))
+        assert main(*arguments, "--output", output, *given) == 0
+        assert Manifest.load(output).decoder.cut_layer == layers
+    for wrong in ("half", "0", "5"):
+        with pytest.raises(SystemExit) if wrong == "half" else nullcontext():
+            assert main(*arguments, "--output", tmp_path / "no", "--cut-layer", wrong) == 1
+    assert "conversion_cut_layer" in capsys.readouterr().err
