@@ -169,7 +169,10 @@ def test_nothing_of_it_was_kept(client: httpx.Client, service_folder: Path) -> N
     assert client.post("/api/v1/feedback", json=body).status_code == 201
     log = (service_folder / "service.log").read_text(encoding="utf-8")
     spoken = [line for line in log.splitlines() if not line.startswith("{")]
-    assert [line.partition(" on ")[0] for line in spoken] == ["medmodal: listening"], "and nothing of any library's"
+    table = [line for line in spoken if line.startswith(("medmodal: memory: ", "  "))]
+    rest = [line.partition(" on ")[0] for line in spoken[len(table) :]]
+    assert (spoken[: len(table)], rest) == (table, ["medmodal: listening"]), "and nothing of any library's"
+    assert all(" MiB" in line for line in table[1:])
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert sum(line.get("event") == "request" for line in lines) > len(TABLE)
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
