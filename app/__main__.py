@@ -102,7 +102,8 @@ def _announce_memory(plan: MemoryPlan) -> None:
     _say(memory_table(plan))
     parts = {part.name: part.bytes for part in plan.parts}
     log = structlog.get_logger("app")
-    log.info("memory_plan", limit=plan.limit.bytes, limited_by=plan.limit.name, total=plan.total, parts=parts)
+    limit, name = plan.limit.bytes, plan.limit.name
+    log.info("memory_plan", limit=limit, limited_by=name, needed=plan.needed, total=plan.total, parts=parts)
 
 
 def _in_words(error: AppError) -> str:

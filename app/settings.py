@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     prepare: Literal["auto", "strict", "off"] = "auto"
     prepared_dir: Path = Path("data/prepared")
     cpu_threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    max_memory: Bytes = ByteSize(int(7.4 * 1024 * _MIB))
+    max_memory: Bytes = ByteSize(7 * 1024 * _MIB)
     cache_enabled: bool = True
     cache_dir: Path = Path("data/cache")
     cache_max_bytes: Bytes = ByteSize(256 * _MIB)

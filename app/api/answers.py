@@ -162,7 +162,8 @@ class MemoryAnswer(AnswerModel):
 
     limit: int
     limited_by: str = Field(description="MAX_MEMORY, container or machine: the strictest")
-    total: int
+    needed: int = Field(description="What has to fit: all that is loaded, or all that is on the heap when busiest")
+    total: int = Field(description="All parts together")
     parts: list[MemoryPartAnswer]
     cut_layers: dict[str, int] = Field(description="Encoder -> layers that run")
     measured: MemoryUsageAnswer | None = Field(description="Once ready")
@@ -173,6 +174,7 @@ class MemoryAnswer(AnswerModel):
         return cls(
             limit=plan.limit.bytes,
             limited_by=plan.limit.name,
+            needed=plan.needed,
             total=plan.total,
             parts=[MemoryPartAnswer(name=part.name, bytes=part.bytes, kind=part.kind) for part in plan.parts],
             cut_layers={"omni": plan.cut_layers.omni, "medical": plan.cut_layers.medical},

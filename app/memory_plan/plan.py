@@ -9,7 +9,7 @@ from pathlib import Path
 from app.errors import ArtifactError
 from app.memory_plan.cut_layers import CutLayers, largest_that_fits, near_a_third
 from app.memory_plan.limit import Limit
-from app.memory_plan.parts import EncoderSizes, Part, ServiceSizes, base_parts, working_parts
+from app.memory_plan.parts import EncoderSizes, Part, PartKind, ServiceSizes, base_parts, working_parts
 
 GIB = 1024**3
 MAX_MEMORY = "MAX_MEMORY"
@@ -34,13 +34,18 @@ class MemoryPlan:
 
     @property
     def total(self) -> int:
-        """Bytes at the busiest moment."""
+        """Bytes at the busiest moment, if nothing gave way."""
         return sum(part.bytes for part in self.parts)
 
     @property
     def loaded(self) -> int:
         """Bytes as soon as the service is ready."""
-        return sum(part.bytes for part in self.parts if part.kind != "working")
+        return _sum(self.parts, "anonymous", "file_backed")
+
+    @property
+    def needed(self) -> int:
+        """What has to fit: see `needed_bytes`."""
+        return needed_bytes(self.parts)
 
     def check(self) -> None:
         """ArtifactError("memory_limit_exceeded") where the plan does not fit."""
@@ -49,6 +54,17 @@ class MemoryPlan:
 
     def depths(self) -> str:
         return _depths(self.cut_layers, self.checkpoint_layers)
+
+
+def needed_bytes(parts: Sequence[Part]) -> int:
+    """Bytes that have to fit: everything that is loaded, so that no case reads weights from disk; and, at the busiest
+    moment, everything that is on the heap, so that nothing is killed. What is mapped gives way for that moment.
+    """
+    return max(_sum(parts, "anonymous", "file_backed"), _sum(parts, "anonymous", "working"))
+
+
+def _sum(parts: Sequence[Part], *kinds: PartKind) -> int:
+    return sum(part.bytes for part in parts if part.kind in kinds)
 
 
 def plan_memory(
@@ -93,7 +109,7 @@ class _Planner:
 
     def plan(self, cut: CutLayers) -> MemoryPlan:
         parts = self._parts(cut)
-        refusal = None if self._fits(cut) else self._refusal(cut, sum(part.bytes for part in parts))
+        refusal = None if self._fits(cut) else self._refusal(cut, needed_bytes(parts))
         return MemoryPlan(self._limits, cut, self.depths, parts, refusal)
 
     def largest(self, most: CutLayers) -> CutLayers | None:
@@ -110,7 +126,7 @@ class _Planner:
         return (*self._base, *omni, *medical, *self._working)
 
     def _fits(self, cut: CutLayers) -> bool:
-        return sum(part.bytes for part in self._parts(cut)) <= self._limits[0].bytes
+        return needed_bytes(self._parts(cut)) <= self._limits[0].bytes
 
     def _refusal(self, cut: CutLayers, needed: int) -> str:
         limit = self._limits[0]

@@ -10,7 +10,7 @@ _KIND = {"anonymous": "", "file_backed": "mapped from files", "working": "while 
 def memory_table(plan: MemoryPlan) -> str:
     """A headline, and a line for each part."""
     width = max(len(part.name) for part in plan.parts)
-    lines = [f"memory: {gib(plan.total)} planned of {gib(plan.limit.bytes)} ({plan.limit.name}); {plan.depths()}"]
+    lines = [f"memory: {gib(plan.needed)} needed of {gib(plan.limit.bytes)} ({plan.limit.name}); {plan.depths()}"]
     lines += [f"  {part.name:<{width}} {mib(part.bytes):>10}  {_KIND[part.kind]}".rstrip() for part in plan.parts]
     return "\n".join(lines)
 

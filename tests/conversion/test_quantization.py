@@ -16,7 +16,6 @@ from app.conversion.checkpoint import Checkpoint
 from app.conversion.graph import GraphBuilder
 from app.conversion.journal import Journal
 from app.conversion.quantization import (
-    GROUPS,
     INT8_LIMIT,
     WIDE,
     quantize_blocks,
@@ -206,14 +205,23 @@ def test_a_wide_mlp_output_is_stored_in_groups_and_an_outlier_costs_only_its_own
     bias = rng.standard_normal(16, np.float32) if with_bias else None
     expected = x @ weight.T + (0 if bias is None else bias)
     grouped, operators = product_of(write_mlp_out, x, weight, bias, tmp_path, checkpoint("llama"))
-    assert operators.count("DynamicQuantizeMatMul") == GROUPS
+    assert operators.count("DynamicQuantizeMatMul") == 8
     rows, _ = product_of(write_rows, x, weight, bias, tmp_path, checkpoint("llama"))
     error, whole_error = (np.abs(got - expected).mean() for got in (grouped, rows))
     assert error < whole_error / 2
     assert cosine(grouped, expected) >= 0.99 > cosine(rows, expected)
 
 
-@pytest.mark.parametrize("width", [WIDE - GROUPS, WIDE + 1])
+def test_eight_groups_or_four(tmp_path, checkpoint):
+    """3,420 is the width of Qwen2.5-Omni-7B's vision MLP."""
+    weight = np.random.default_rng(0).standard_normal((16, 3420), np.float32)
+    x = np.random.default_rng(1).standard_normal((3, 3420), np.float32)
+    got, operators = product_of(write_mlp_out, x, weight, None, tmp_path, checkpoint("llama"))
+    assert operators.count("DynamicQuantizeMatMul") == 4
+    assert cosine(got, x @ weight.T) >= 0.999
+
+
+@pytest.mark.parametrize("width", [WIDE - 8, WIDE + 2])
 def test_other_widths_are_stored_in_blocks(tmp_path, checkpoint, width):
     weight = np.random.default_rng(0).standard_normal((16, width), np.float32)
     x = np.random.default_rng(1).standard_normal((3, width), np.float32)
