@@ -198,8 +198,8 @@ def product_of(write, x, weight, bias, tmp_path, checkpoint_folder):
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_a_wide_mlp_output_is_stored_in_groups_and_an_outlier_costs_only_its_own(tmp_path, checkpoint, with_bias):
     rng = np.random.default_rng(0)
-    weight = rng.standard_normal((16, WIDE), np.float32)
-    x = rng.standard_normal((7, WIDE), np.float32)
+    weight = rng.standard_normal((16, 8192), np.float32)
+    x = rng.standard_normal((7, 8192), np.float32)
     x[:, 5] = 100.0  # the kind of channel that real decoders have
     weight[:, 5] = 0.0
     bias = rng.standard_normal(16, np.float32) if with_bias else None
