@@ -80,6 +80,7 @@ async def test_the_memory_plan_is_told_from_the_start_and_what_is_taken_once_rea
         assert waiting == {
             "limit": 500,
             "limited_by": "container",
+            "needed": 340,
             "total": 345,
             "parts": [
                 {"name": "process", "bytes": 300, "kind": "anonymous"},
