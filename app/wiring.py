@@ -63,8 +63,9 @@ def check_artifacts(settings: Settings) -> MemoryPlan:
     return plan
 
 
-def plan_service(settings: Settings, cut_layers: CutLayers | None) -> MemoryPlan:
-    """What serving would take. `cut_layers` None: the fusion weights are still to be trained, see `plan_memory`."""
+def plan_service(settings: Settings, cut_layers: CutLayers | None, *, prepared: bool | None = None) -> MemoryPlan:
+    """What serving would take. `cut_layers` None: the fusion weights are still to be trained, see `plan_memory`;
+    `prepared` None: as PREPARE says."""
     sizes = ServiceSizes(
         knowledge_bytes=_bytes_in(DATA_FOLDER),
         fusion_bytes=_bytes_in(settings.fusion_weights_path, "*.safetensors"),
@@ -78,7 +79,7 @@ def plan_service(settings: Settings, cut_layers: CutLayers | None) -> MemoryPlan
         sizes,
         memory_limits(settings.max_memory),
         cut_layers=cut_layers,
-        prepared=settings.prepare != "off",
+        prepared=settings.prepare != "off" if prepared is None else prepared,
     )
 
 
@@ -200,9 +201,16 @@ def session_factory(settings: Settings, folder: Path, manifest: Manifest, progre
         if settings.prepare == "strict" or error.code not in PREPARATION_FAILURES:
             raise
         structlog.get_logger("app.load").warning("weights_not_prepared", code=error.code, **error.params)
+        _check_fits_on_heap(settings)
         manifest.verify(folder)
         return OrtSession.load
     return PreparedFolder(prepared, is_strict=settings.prepare == "strict").open_session
+
+
+def _check_fits_on_heap(settings: Settings) -> None:
+    """The plan at start counted on mapped weights. ArtifactError where there is no room for them on the heap."""
+    omni, medical = (manifest.decoder.cut_layer for manifest in served_manifests(settings).values())
+    plan_service(settings, CutLayers(omni, medical), prepared=False).check()
 
 
 def load_fusion(settings: Settings, knowledge: KnowledgeBase) -> FusionPredictor:

@@ -256,6 +256,16 @@ def test_where_weights_cannot_be_prepared_auto_says_so_and_serves(
     assert "weights_not_prepared" in capsys.readouterr().out
 
 
+def test_what_would_not_fit_on_the_heap_is_refused_then(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = pair.settings(tmp_path, prepared_dir=tmp_path / "file")
+    needed = check_artifacts(settings).needed
+    tight = settings.model_copy(update={"max_memory": needed})
+    check_artifacts(tight)
+    with pytest.raises(ArtifactError, match="memory_limit_exceeded"):
+        build_components(tight, silent)
+
+
 def test_and_strict_refuses(pair: Pair, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="prepared_not_writable"):

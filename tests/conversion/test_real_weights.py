@@ -6,10 +6,12 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from tokenizers import Tokenizer
 
 from app.conversion import NoProgress, convert
+from app.conversion import quantization as schemes
 from app.encoders.manifest import Manifest
 from tests.conversion.conftest import request_for
 from tests.conversion.host import cosine, run_decoder
@@ -55,3 +57,18 @@ def test_pooled_embeddings_of_real_weights(checkpoint_folder, tmp_path):
         for quantization, floor in FLOOR.items():
             got = hidden_states(tmp_path / quantization, text)[1:]
             assert cosine(got, expected) >= floor, (quantization, text)
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_wide_mlp_outputs_in_groups_keep_the_embedding_too(checkpoint_folder, tmp_path, monkeypatch):
+    """SmolLM2's are narrow and stored in blocks; taken for wide, they are what the full pair's are."""
+    convert(request_for(checkpoint_folder, tmp_path / "none", quantization="none", cut_layer=LAYER), NoProgress())
+    monkeypatch.setattr(schemes, "WIDE", 1024)
+    convert(request_for(checkpoint_folder, tmp_path / "int8", quantization="int8", cut_layer=LAYER), NoProgress())
+    nodes = [node.op_type for node in onnx.load(tmp_path / "int8/decoder.onnx", load_external_data=False).graph.node]
+    assert nodes.count("Split") == LAYER
+    for text in TEXTS:
+        expected, got = (hidden_states(tmp_path / name, text)[1:] for name in ("none", "int8"))
+        print(text, cosine(got, expected))
+        assert cosine(got, expected) >= FLOOR["int8"], text
