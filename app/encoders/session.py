@@ -23,6 +23,7 @@ from app.encoders.decoder_io import FILE as DECODER_FILE
 from app.encoders.decoder_io import INPUTS as DECODER_INPUTS
 from app.encoders.decoder_io import OUTPUT, past_names
 from app.encoders.manifest import DecoderSpec, Manifest
+from app.encoders.serving_graph import serving_decoder
 from app.errors import ArtifactError, DeadlineError
 
 Array = npt.NDArray[Any]
@@ -172,8 +173,6 @@ def open_graph(folder: Path, graph: GraphSpec, options: ort.SessionOptions) -> o
     path = folder / graph.file
     if graph.decoder is None:
         return _open(str(path), path, graph, options)
-    from app.encoders.serving_graph import serving_decoder  # needs onnx, which a prepared folder does without
-
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.absolute()))
     return _open(serving_decoder(path, graph.decoder).SerializeToString(), path, graph, options)
 
