@@ -36,7 +36,7 @@ models: $(VENV)/.runtime
 	$(BIN)/python scripts/build_embedded.py
 
 clean:
-	rm -rf $(VENV) models/embedded/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) models/embedded/build data/prepared .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find app scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environment: each stamp is newer than what was installed from -------------------------------------------------------
