@@ -52,6 +52,17 @@ class WarningAnswer(AnswerModel):
     detail: str
 
 
+class ScoreAnswer(AnswerModel):
+    """A published score of the case."""
+
+    name: str
+    value: int
+    level: str = Field(description="The score's own band, a stable code")
+    complete: bool = Field(description="false: a parameter was not known, so the value is a lower bound")
+    detail: str = Field(description="What it means, in a sentence")
+    source: str
+
+
 class Metadata(AnswerModel):
     categories: list[str] = Field(description="Medical specialties, the likeliest first")
     modalities: list[str] = Field(description="Of text, image, audio, video, vitals: what was given")
@@ -62,6 +73,7 @@ class Metadata(AnswerModel):
     timings_ms: dict[str, float]
     warnings: list[WarningAnswer]
     red_flags: list[str] = Field(description="Dangerous signs that set a floor under the risk")
+    scores: list[ScoreAnswer] = Field(description="Scores that the vital signs allow; they set a floor as well")
     coverage: float = Field(description="How often the first `set_size` conditions hold the right one")
     set_size: int
 
@@ -113,6 +125,17 @@ def _metadata(analysis: Analysis) -> Metadata:
         timings_ms=analysis.timings_ms,
         warnings=[WarningAnswer(code=code, detail=warning_text(code, analysis.language)) for code in analysis.warnings],
         red_flags=list(analysis.red_flags),
+        scores=[
+            ScoreAnswer(
+                name=score.name,
+                value=score.value,
+                level=score.level,
+                complete=score.complete,
+                detail=score.detail,
+                source=score.source,
+            )
+            for score in analysis.scores
+        ],
         coverage=analysis.coverage,
         set_size=analysis.set_size,
     )

@@ -62,6 +62,7 @@ _METADATA: dict[str, Any] = {
     "timings_ms": {"queue": 0.2, "findings": 3.1, "omni": 41.0, "medical": 38.5, "fusion": 2.4, "total": 92.7},
     "warnings": [],
     "red_flags": ["식은땀을 동반한 흉통"],
+    "scores": [],
     "coverage": 0.9,
     "set_size": 2,
 }

@@ -82,7 +82,7 @@ class FusionPredictor:
             ),
             coverage=calibration.coverage,
             set_size=min(set_size, shown),
-            risk=assess(full.probabilities, self._severities, full.triage, evidence.red_flags),
+            risk=assess(full.probabilities, self._severities, full.triage, (*evidence.red_flags, *evidence.scores)),
             attribution=self._attribution(tokens, scores, int(order[0])),
             warnings=warnings,
         )

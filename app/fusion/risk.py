@@ -3,16 +3,18 @@
 score = 0.65 x the larger + 0.35 x the smaller of
     expected harm   sum_i p_i * (severity_i - 1) / 4        severity 1..5 of the knowledge base
     urgency         sum_t P(t) * (5 - t) / 4                triage 1..5 of AFNet
-A red flag raises the score to its level's lower bound and caps the triage level; nothing lowers them.
+A red flag, or a clinical score such as NEWS2, raises the score to its level's lower bound and caps the triage level;
+nothing lowers them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from app.domain import FloatArray, RedFlag, Risk, RiskLevel
+from app.domain import FloatArray, Risk, RiskLevel
 
 LEVEL_BOUNDS: tuple[tuple[RiskLevel, float], ...] = (
     ("critical", 0.75),
@@ -23,6 +25,16 @@ LEVEL_BOUNDS: tuple[tuple[RiskLevel, float], ...] = (
 _LARGER_SHARE = 0.65
 
 
+class Floor(Protocol):
+    """What limits how reassuring an answer may be: a red flag or a clinical score."""
+
+    @property
+    def floor(self) -> RiskLevel: ...
+
+    @property
+    def triage(self) -> int: ...
+
+
 def risk_level(score: float) -> RiskLevel:
     return next(level for level, bound in LEVEL_BOUNDS if score >= bound)
 
@@ -31,15 +43,15 @@ def level_bound(level: RiskLevel) -> float:
     return dict(LEVEL_BOUNDS)[level]
 
 
-def assess(probabilities: FloatArray, severities: FloatArray, triage: FloatArray, red_flags: Sequence[RedFlag]) -> Risk:
+def assess(probabilities: FloatArray, severities: FloatArray, triage: FloatArray, floors: Sequence[Floor]) -> Risk:
     """probabilities (n,), severities (n,) in 1..5, triage (5,) -> the risk statement, floors applied."""
     harm = float(probabilities @ ((severities - 1.0) / 4.0))
     urgency = float(triage @ np.array([1.0, 0.75, 0.5, 0.25, 0.0], np.float32))
     score = _LARGER_SHARE * max(harm, urgency) + (1.0 - _LARGER_SHARE) * min(harm, urgency)
     level = median_level(triage)
-    for flag in red_flags:
-        score = max(score, level_bound(flag.floor))
-        level = min(level, flag.triage)
+    for limit in floors:
+        score = max(score, level_bound(limit.floor))
+        level = min(level, limit.triage)
     score = min(max(score, 0.0), 1.0)
     return Risk(score=score, level=risk_level(score), confidence=float(probabilities.max()), triage=level)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from app.domain import Finding, Language, Patient, RedFlag, RiskLevel
+from app.domain import ClinicalScore, Finding, Language, Patient, RedFlag, RiskLevel
 from app.errors import NotFoundError
-from app.knowledge import patient_text, red_flags, specialties
+from app.knowledge import news2, patient_text, red_flags, specialties
 from app.knowledge.extraction import Extractor, all_broader
 from app.knowledge.loader import KnowledgeFiles, load_files
 from app.knowledge.matching import ConditionIndex
@@ -61,10 +61,26 @@ class KnowledgeBase:
         self, findings: Iterable[Finding], patient: Patient, language: Language = "en"
     ) -> tuple[RedFlag, ...]:
         """Red flags that are up, most urgent first, named in `language`."""
-        said = {finding.finding_id for finding in findings if finding.present}
-        present = frozenset(said).union(*(self._broader.get(finding_id, frozenset()) for finding_id in said))
-        rules = red_flags.raised(self.red_flag_rules.values(), present, patient)
+        rules = red_flags.raised(self.red_flag_rules.values(), self._present(findings), patient)
         return tuple(RedFlag(rule.id, rule.floor, rule.triage, rule.name.get(language)) for rule in rules)
+
+    def scores(
+        self, findings: Iterable[Finding], patient: Patient, language: Language = "en"
+    ) -> tuple[ClinicalScore, ...]:
+        """NEWS2 where the vital signs allow it; empty where they do not."""
+        present = self._present(findings)
+        result = news2.news2(
+            patient,
+            confused="confusion" in present,
+            on_oxygen="supplemental_oxygen" in present,
+            pregnant="pregnancy" in present,
+        )
+        return () if result is None else (news2.as_score(result, language),)
+
+    def _present(self, findings: Iterable[Finding]) -> frozenset[str]:
+        """Ids of what the patient has, and of all that it is a special case of."""
+        said = {finding.finding_id for finding in findings if finding.present}
+        return frozenset(said).union(*(self._broader.get(finding_id, frozenset()) for finding_id in said))
 
     # ----------------------------------------------------------------- words
     def name(self, condition_id: str, language: Language) -> str:

@@ -50,6 +50,7 @@ def name_analysis(
         timings_ms={},
         warnings=prediction.warnings + inference.warnings,
         created_at=identity.created_at,
+        scores=inference.evidence.scores,
     )
 
 

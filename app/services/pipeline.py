@@ -64,13 +64,14 @@ def infer(
     with clock.stage("findings"):
         findings, patient = _read_text(case, components)
         red_flags = components.knowledge.red_flags(findings, patient, case.language)
+        scores = components.knowledge.scores(findings, patient, case.language)
     with clock.stage("omni"):
         embeddings = components.omni.encode(case, cancellation)
     cancellation.check()
     with clock.stage("medical"):
         embeddings += components.medical.encode(case, cancellation)
     cancellation.check()
-    evidence = Evidence(embeddings=embeddings, findings=findings, red_flags=red_flags, patient=patient)
+    evidence = Evidence(embeddings=embeddings, findings=findings, red_flags=red_flags, patient=patient, scores=scores)
     with clock.stage("fusion"):
         prediction = predictor.predict(evidence)
     return Inference(evidence, prediction, _case_warnings(case, components), predictor.version)

@@ -10,6 +10,7 @@ from app.domain import (
     AnalysisStatus,
     Case,
     CaseRequest,
+    ClinicalScore,
     Embedding,
     Evidence,
     Feedback,
@@ -77,6 +78,10 @@ class Knowledge(Protocol):
 
     def red_flags(self, findings: tuple[Finding, ...], patient: Patient, language: Language) -> tuple[RedFlag, ...]:
         """Named in `language`."""
+        ...
+
+    def scores(self, findings: tuple[Finding, ...], patient: Patient, language: Language) -> tuple[ClinicalScore, ...]:
+        """Published scores that the vital signs allow, worded in `language`."""
         ...
 
     def match_condition(self, wording: str) -> str | None:

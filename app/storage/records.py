@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from app.domain import Analysis, Embedding, Evidence, Finding, FloatArray, Patient, RedFlag, Source, Vitals
+from app.domain import (
+    Analysis,
+    ClinicalScore,
+    Embedding,
+    Evidence,
+    Finding,
+    FloatArray,
+    Patient,
+    RedFlag,
+    Source,
+    Vitals,
+)
 from app.storage.schema import AnalysisRow, EmbeddingRow
 
 _FLOAT32 = np.dtype("<f4")
@@ -44,6 +55,7 @@ def evidence_document(evidence: Evidence) -> dict[str, Any]:
         "findings": [{"id": finding.finding_id, "present": finding.present} for finding in evidence.findings],
         "red_flags": [asdict(flag) for flag in evidence.red_flags],
         "patient": asdict(evidence.patient),
+        "scores": [asdict(score) for score in evidence.scores],
     }
 
 
@@ -57,6 +69,7 @@ def evidence_of(row: AnalysisRow) -> Evidence:
         findings=tuple(Finding(item["id"], item["present"], "", 0, 0) for item in document["findings"]),
         red_flags=tuple(RedFlag(**item) for item in document["red_flags"]),
         patient=Patient(**patient, vitals=vitals),
+        scores=tuple(ClinicalScore(**item) for item in document.get("scores", ())),  # none in rows of 0.1.0
     )
 
 

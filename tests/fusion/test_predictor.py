@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.domain import Embedding, Evidence, Finding, Patient, RedFlag, Source
+from app.domain import ClinicalScore, Embedding, Evidence, Finding, Patient, RedFlag, Source
 from app.errors import ArtifactError
 from app.fusion.artifact import EncoderIdentity, load_artifact
 from app.fusion.predictor import MIN_DIFFERENTIAL, FusionPredictor
@@ -59,6 +59,12 @@ def test_a_single_source_carries_everything(predictor: FusionPredictor) -> None:
 def test_the_same_case_gives_the_same_answer(predictor: FusionPredictor) -> None:
     case = full_case()
     assert predictor.predict(case) == predictor.predict(case)
+
+
+def test_clinical_scores_reach_the_risk(predictor: FusionPredictor) -> None:
+    score = ClinicalScore("NEWS2", 9, "high", True, "critical", 1, "NEWS2 9", "RCP 2017")
+    risk = predictor.predict(Evidence((embedding(Source.OMNI_IMAGE, 12),), scores=(score,))).risk
+    assert (risk.level, risk.triage) == ("critical", 1)
 
 
 def test_red_flags_reach_the_risk(predictor: FusionPredictor) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.domain import RedFlag
+from app.domain import ClinicalScore, RedFlag
 from app.fusion.risk import LEVEL_BOUNDS, assess, median_level, risk_level
 
 SEVERITIES = np.array([5, 1], np.float32)
@@ -31,6 +31,12 @@ def test_a_red_flag_is_a_floor_and_a_cap_of_triage(floor: str) -> None:
     risk = assess(np.array([0.0, 1.0], np.float32), SEVERITIES, CALM, (flag,))
     assert risk.score >= dict(LEVEL_BOUNDS)[floor]  # type: ignore[index]
     assert risk.triage <= 2
+
+
+def test_a_clinical_score_is_a_floor_and_a_cap_of_triage() -> None:
+    score = ClinicalScore("NEWS2", 7, "high", True, "critical", 2, "NEWS2 7", "RCP 2017")
+    risk = assess(np.array([0.0, 1.0], np.float32), SEVERITIES, CALM, (score,))
+    assert (risk.level, risk.triage) == ("critical", 2)
 
 
 def test_a_red_flag_never_lowers() -> None:

@@ -15,6 +15,7 @@ from app.domain import (
     AnalysisStatus,
     Candidate,
     Case,
+    ClinicalScore,
     Embedding,
     Evidence,
     Feedback,
@@ -84,6 +85,12 @@ class FakeKnowledge:
     def red_flags(self, findings: tuple[Finding, ...], patient: Patient, language: Language) -> tuple[RedFlag, ...]:
         name = {"en": "Chest pain", "ko": "흉통"}[language]
         return tuple(RedFlag("chest_pain", "high", 2, name) for item in findings if item.finding_id == "chest_pain")
+
+    def scores(self, findings: tuple[Finding, ...], patient: Patient, language: Language) -> tuple[ClinicalScore, ...]:
+        """One where the systolic pressure is low."""
+        if patient.vitals.sbp is None or patient.vitals.sbp >= 90:
+            return ()
+        return (ClinicalScore("NEWS2", 7, "high", True, "critical", 2, {"en": "High", "ko": "높음"}[language], "RCP"),)
 
     def match_condition(self, wording: str) -> str | None:
         names = {key: (key, entry.icd10, entry.en, entry.ko) for key, entry in CONDITIONS.items()}

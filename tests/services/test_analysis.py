@@ -96,6 +96,16 @@ async def test_a_case_is_named_stored_and_answered() -> None:
     assert list(answer.timings_ms) == stages == run.counts.stages
 
 
+async def test_a_score_is_evidence_and_is_in_the_answer() -> None:
+    predictor = FakePredictor()
+    async with running(components(predictor=predictor)) as run:
+        calm = await run.service.analyze(CaseRequest(text=TEXT, patient=Patient(vitals=Vitals(sbp=120))))
+        low = await run.service.analyze(CaseRequest(text=TEXT, patient=Patient(vitals=Vitals(sbp=80)), language="ko"))
+    assert calm.scores == ()
+    assert [(score.name, score.value, score.detail) for score in low.scores] == [("NEWS2", 7, "높음")]
+    assert predictor.seen[1].scores == low.scores
+
+
 async def test_what_the_text_says_fills_what_the_caller_left_out() -> None:
     predictor = FakePredictor()
     async with running(components(predictor=predictor)) as run:

@@ -10,6 +10,7 @@ import numpy as np
 from app.domain import (
     Analysis,
     AnalysisStatus,
+    ClinicalScore,
     Embedding,
     Evidence,
     Feedback,
@@ -44,6 +45,7 @@ def evidence(seed: int = 0, *, images: int = 2) -> Evidence:
         findings=(Finding("chest_pain", True, QUOTE, 0, 12), Finding("fever", False, "열은 없어요", 30, 36)),
         red_flags=(RedFlag("crushing_chest_pain", "high", 2, "쥐어짜는 가슴 통증"),),
         patient=Patient(age=61.0, sex="male", vitals=Vitals(sbp=92.0, spo2=93.5), consciousness="alert", pain=8),
+        scores=(ClinicalScore("NEWS2", 3, "low_medium", True, "moderate", 3, "NEWS2 3점", "RCP 2017"),),
     )
 
 

@@ -49,6 +49,7 @@ def test_patient_and_red_flags_come_back_as_they_were(repository: AnalysisReposi
     stored = repository.evidence(case.analysis_id)
     assert stored.patient == given.patient
     assert stored.red_flags == given.red_flags
+    assert stored.scores == given.scores
     assert all(item.vector.dtype == np.float32 and item.vector.flags.writeable for item in stored.embeddings)
 
 
