@@ -145,6 +145,23 @@ class RedFlag:
 
 
 @dataclass(frozen=True, slots=True)
+class ClinicalScore:
+    """A published score of the case. `floor` and `triage` limit how reassuring an answer may be, as a red flag's do."""
+
+    name: str
+    value: int
+    level: str
+    """The score's own word for its band, a stable code."""
+    complete: bool
+    """False where a parameter was not known and counts as normal: the value is a lower bound."""
+    floor: RiskLevel
+    triage: int
+    detail: str
+    """A sentence in the answer's language."""
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that AFNet and the risk rule look at for one case."""
 
@@ -152,6 +169,7 @@ class Evidence:
     findings: tuple[Finding, ...] = ()
     red_flags: tuple[RedFlag, ...] = ()
     patient: Patient = field(default_factory=Patient)
+    scores: tuple[ClinicalScore, ...] = ()
 
 
 # --------------------------------------------------------------------------- what goes out
@@ -230,6 +248,7 @@ class Analysis:
     timings_ms: dict[str, float]
     warnings: tuple[str, ...]
     created_at: datetime
+    scores: tuple[ClinicalScore, ...] = ()
 
 
 # --------------------------------------------------------------------------- feedback
