@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Quality on the dev sets, through the HTTP API: JSON and Markdown reports.
+"""Quality on the dev sets, through the HTTP API: JSON, Markdown and a reliability diagram.
 
 python scripts/evaluate.py --data ../shared/data              starts a service of its own
 python scripts/evaluate.py --data ../shared/data --url http://127.0.0.1:8000
@@ -17,19 +17,50 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.evaluation.quality import CaseClient, condition_report, request_body, to_markdown, triage_report, video_body
+from app.evaluation.pairs import paired_samples
+from app.evaluation.plots import plot_reliability
+from app.evaluation.quality import Answered, CaseClient, request_body, video_body
+from app.evaluation.reports import (
+    age_group_of,
+    by_group,
+    calibration_report,
+    condition_report,
+    language_of,
+    sex_of,
+    summary,
+    to_markdown,
+    triage_report,
+)
 from app.evaluation.service import measured_service
 from app.knowledge.base import KnowledgeBase
 from app.training.datasets import DataFolder
 from app.training.generation import CaseGenerator
 
+TEXT_SETS = ("symptom2disease", "ddxplus", "ddxplus_brief", "generated_en", "generated_ko")
+GROUPS = {"language": language_of, "sex": sex_of, "age": age_group_of}
+
 
 def evaluate(client: CaseClient, data: DataFolder, knowledge: KnowledgeBase, limit: int | None) -> dict[str, Any]:
     """Every dev set; `limit` cuts each one for a quick look."""
-    generator = CaseGenerator(knowledge.conditions, knowledge.findings)
-    generated = list(generator.generate(1, seed=777))
     cut = slice(limit)
-    conditions = {
+    answers = {
+        name: client.ask(samples[cut], name, body) for name, (samples, body) in _condition_sets(data, knowledge).items()
+    }
+    sets: dict[str, Any] = {name: condition_report(answered) for name, answered in answers.items()}
+    visits = [sample for sample in data.ktas("dev", knowledge.match_condition) if sample.text]
+    sets["ktas"] = triage_report(client.ask(visits[cut], "ktas", request_body))
+    texts = [answer for name in TEXT_SETS for answer in answers[name]]
+    return {
+        "sets": sets,
+        "texts": calibration_report(texts),
+        "groups": {name: by_group(texts, key) for name, key in GROUPS.items()},
+        "pairs": _pairs(client, data, cut),
+    }
+
+
+def _condition_sets(data: DataFolder, knowledge: KnowledgeBase) -> dict[str, Any]:
+    generated = list(CaseGenerator(knowledge.conditions, knowledge.findings).generate(1, seed=777))
+    return {
         "symptom2disease": (data.symptom2disease("dev"), request_body),
         "ddxplus": (data.ddxplus("dev", ("full",), with_patient=False), request_body),
         "ddxplus_brief": (data.ddxplus("dev", ("brief",), with_patient=False), request_body),
@@ -39,12 +70,16 @@ def evaluate(client: CaseClient, data: DataFolder, knowledge: KnowledgeBase, lim
         "generated_en": ([sample for sample in generated if sample.language == "en"], request_body),
         "generated_ko": ([sample for sample in generated if sample.language == "ko"], request_body),
     }
-    sets: dict[str, Any] = {
-        name: condition_report(client.ask(samples[cut], name, body)) for name, (samples, body) in conditions.items()
+
+
+def _pairs(client: CaseClient, data: DataFolder, cut: slice) -> dict[str, dict[str, Any]]:
+    """A picture and a text of the same condition, from different patients, against either alone."""
+    texts = [*data.symptom2disease("dev"), *data.ddxplus("dev", ("brief",), with_patient=False)]
+    forms = paired_samples(data.chest_xrays("dev"), texts)
+    answers: dict[str, list[Answered]] = {
+        name: client.ask(samples[cut], f"pairs: {name}", request_body) for name, samples in forms.items()
     }
-    visits = [sample for sample in data.ktas("dev", knowledge.match_condition) if sample.text]
-    sets["ktas"] = triage_report(client.ask(visits[cut], "ktas", request_body))
-    return sets
+    return {name: summary(answered) for name, answered in answers.items()}
 
 
 def main() -> int:
@@ -59,11 +94,12 @@ def main() -> int:
         parser.error(f"{options.data} holds no labels.csv")
     with measured_service(options.url, {"QUEUE_SIZE": "16"}) as service:
         client = CaseClient(service.url, options.api_key)
-        sets = evaluate(client, DataFolder(options.data), KnowledgeBase.load(), options.limit)
-    report = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.platform(), "sets": sets}
+        result = evaluate(client, DataFolder(options.data), KnowledgeBase.load(), options.limit)
+    report = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.platform(), **result}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "evaluation.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     (options.out / "evaluation.md").write_text(to_markdown(report), encoding="utf-8")
+    plot_reliability(options.out / "reliability.png", report["texts"]["bins"])
     print(to_markdown(report))
     return 0
 

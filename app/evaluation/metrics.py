@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,43 @@ def macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> float:
     """Mean |accuracy - confidence| over equal-width confidence bins, weighted by their cases."""
+    rows = reliability_bins(confidence, correct, bins)
+    return sum(row.cases * abs(row.accuracy - row.confidence) for row in rows) / max(1, len(confidence))
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Cases whose confidence lies in [lower, upper): how many, how sure on average, how often right."""
+
+    lower: float
+    upper: float
+    cases: int
+    confidence: float
+    accuracy: float
+
+
+def reliability_bins(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> list[ReliabilityBin]:
+    """Equal-width bins that hold a case; the last one includes 1."""
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        (which == number).mean() * abs(correct[which == number].mean() - confidence[which == number].mean())
+    return [
+        ReliabilityBin(
+            number / bins,
+            (number + 1) / bins,
+            int((which == number).sum()),
+            float(confidence[which == number].mean()),
+            float(correct[which == number].mean()),
+        )
         for number in range(bins)
         if (which == number).any()
     ]
-    return float(sum(gaps))
+
+
+def conformal_figures(
+    truth: Sequence[str], ranked: Sequence[Sequence[str]], set_sizes: Sequence[int]
+) -> dict[str, float]:
+    """How often the true condition is among the first `set_size`, and how many that are on average."""
+    held = [true in row[:size] for true, row, size in zip(truth, ranked, set_sizes, strict=True)]
+    return {"coverage": round(float(np.mean(held)), 4), "set_size": round(float(np.mean(set_sizes)), 2)}
 
 
 def quadratic_weighted_kappa(truth: np.ndarray, predicted: np.ndarray, levels: int = 5) -> float:

@@ -1,4 +1,4 @@
-"""Plots of a benchmark as PNG files. matplotlib is a development requirement, imported only here."""
+"""Plots of a benchmark or an evaluation as PNG files. matplotlib is a development requirement, imported only here."""
 
 from __future__ import annotations
 
@@ -29,6 +29,19 @@ def plot_memory(path: Path, samples: Sequence[Mapping[str, Any]], limit_bytes: i
     if limit_bytes is not None:
         axes.axhline(limit_bytes / _GB, color="black", linestyle="--", label="limit")
     axes.legend()
+    _save(figure, path)
+
+
+def plot_reliability(path: Path, bins: Sequence[Mapping[str, Any]]) -> None:
+    """How often right against how sure; `bins` are those of `metrics.ReliabilityBin`, bars as wide as the bin."""
+    figure, axes = _figure("confidence of the first condition", "share answered right")
+    lower, width = [row["lower"] for row in bins], [row["upper"] - row["lower"] for row in bins]
+    axes.bar(lower, [row["accuracy"] for row in bins], width, align="edge", alpha=0.6, edgecolor="black")
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", label="calibrated")
+    for row in bins:
+        axes.annotate(str(row["cases"]), (row["confidence"], row["accuracy"]), ha="center", va="bottom", fontsize=7)
+    axes.set_xlim(0, 1)
+    axes.legend(loc="upper left")
     _save(figure, path)
 
 

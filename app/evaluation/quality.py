@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import itertools
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +17,6 @@ import numpy as np
 from tqdm import tqdm
 
 from app.domain import Patient
-from app.evaluation.metrics import ranking_figures, triage_figures
 from app.media.image import decode_image
 from app.media.limits import MediaLimits
 from app.training.samples import Sample
@@ -42,6 +39,16 @@ class Answered:
     @property
     def confidence(self) -> float:
         return float(self.body["differential"][0]["probability"])
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the first condition is the true one."""
+        return self.ranked[0] == self.sample.condition_id
+
+    @property
+    def set_size(self) -> int:
+        """How many conditions form the conformal set."""
+        return int(self.body["metadata"]["set_size"])
 
 
 class CaseClient:
@@ -115,45 +122,3 @@ def patient_body(patient: Patient) -> dict[str, Any]:
     if vitals:
         values["vitals"] = vitals
     return values
-
-
-def condition_report(answers: Sequence[Answered]) -> dict[str, Any]:
-    """Ranking figures, abstentions and a per-condition table of answers to samples with a known condition."""
-    truth = [str(answer.sample.condition_id) for answer in answers]
-    ranked = [answer.ranked for answer in answers]
-    report = ranking_figures(truth, ranked, [answer.confidence for answer in answers])
-    report["abstained"] = round(float(np.mean([a.body["status"] != "ok" for a in answers])), 4)
-    table = {}
-    for condition, group in itertools.groupby(sorted(zip(truth, ranked, strict=True)), key=lambda pair: pair[0]):
-        rows = [row for _, row in group]
-        missed = [row[0] for row in rows if row[0] != condition]
-        table[condition] = {
-            "cases": len(rows),
-            "top1": round(1 - len(missed) / len(rows), 3),
-            "most_confused_with": max(set(missed), key=missed.count) if missed else None,
-        }
-    report["conditions"] = table
-    return report
-
-
-def triage_report(answers: Sequence[Answered]) -> dict[str, Any]:
-    return triage_figures(
-        [int(answer.sample.triage or 0) for answer in answers], [int(a.body["risk"]["triage"]) for a in answers]
-    )
-
-
-def to_markdown(report: dict[str, Any]) -> str:
-    """The report's main table."""
-    lines = [
-        "| set | cases | top-1 | top-3 | top-5 | macro-F1 | ECE | abstained |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in report["sets"].items():
-        if "top1" in row:
-            cells = [row[key] for key in ("cases", "top1", "top3", "top5", "macro_f1", "ece", "abstained")]
-            lines.append(f"| {name} | " + " | ".join(str(cell) for cell in cells) + " |")
-    triage = {name: row for name, row in report["sets"].items() if "quadratic_weighted_kappa" in row}
-    for name, row in triage.items():
-        lines.append("")
-        lines.append(f"{name}: " + json.dumps(row))
-    return "\n".join(lines) + "\n"
