@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Quality on the dev sets, through the HTTP API: JSON, Markdown and a reliability diagram.
+"""Quality on the dev sets and on the sets of tests/quality, through the HTTP API: JSON, Markdown, reliability diagram.
 
 python scripts/evaluate.py --data ../shared/data              starts a service of its own
 python scripts/evaluate.py --data ../shared/data --url http://127.0.0.1:8000
@@ -32,10 +32,12 @@ from app.evaluation.reports import (
     triage_report,
 )
 from app.evaluation.service import measured_service
+from app.evaluation.written_sets import written_report
 from app.knowledge.base import KnowledgeBase
 from app.training.datasets import DataFolder
 from app.training.generation import CaseGenerator
 
+WRITTEN = Path(__file__).resolve().parents[1] / "tests/quality"
 TEXT_SETS = ("symptom2disease", "ddxplus", "ddxplus_brief", "generated_en", "generated_ko")
 GROUPS = {"language": language_of, "sex": sex_of, "age": age_group_of}
 
@@ -55,6 +57,7 @@ def evaluate(client: CaseClient, data: DataFolder, knowledge: KnowledgeBase, lim
         "texts": calibration_report(texts),
         "groups": {name: by_group(texts, key) for name, key in GROUPS.items()},
         "pairs": _pairs(client, data, cut),
+        "written": written_report(client, WRITTEN, limit),
     }
 
 

@@ -6,7 +6,7 @@ import base64
 import io
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +21,9 @@ from app.media.image import decode_image
 from app.media.limits import MediaLimits
 from app.training.samples import Sample
 from app.training.tokens import still_video
+
+Answer = dict[str, Any]
+"""The JSON body of a 200."""
 
 _RETRY_STATUS = {429, 503}
 
@@ -61,12 +64,16 @@ class CaseClient:
 
     def ask(self, samples: Sequence[Sample], name: str, request: Callable[[Sample], dict[str, Any]]) -> list[Answered]:
         """Answers in the order of the samples. RuntimeError on any status but 200."""
+        bodies = self._post_each((request(sample) for sample in samples), len(samples), name)
+        return [Answered(sample, body) for sample, body in zip(samples, bodies, strict=True)]
 
-        def one(sample: Sample) -> Answered:
-            return Answered(sample, self._post(request(sample)))
+    def post_all(self, bodies: Sequence[dict[str, Any]], name: str) -> list[Answer]:
+        """The same for request bodies."""
+        return self._post_each(bodies, len(bodies), name)
 
+    def _post_each(self, bodies: Iterable[dict[str, Any]], count: int, name: str) -> list[Answer]:
         with ThreadPoolExecutor(self._clients) as pool:
-            return list(tqdm(pool.map(one, samples), total=len(samples), desc=name, mininterval=2.0))
+            return list(tqdm(pool.map(self._post, bodies), total=count, desc=name, mininterval=2.0))
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         for _ in range(600):

@@ -112,10 +112,26 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     if report.get("pairs"):
         lines += ["", "A chest X-ray and a text of the same condition (synthetic pairs), and either alone:", "", _HEAD]
         lines += [rule, *(_row(name, row) for name, row in report["pairs"].items())]
+    if "written" in report:
+        lines += _written_lines(report["written"], rule)
     for name, row in report["sets"].items():
         if "top1" not in row:
             lines += ["", f"{name}: {json.dumps(row)}"]
     return "\n".join(lines) + "\n"
+
+
+def _written_lines(written: Mapping[str, Any], rule: str) -> list[str]:
+    lines = ["", "Written by hand (tests/quality):", "", _HEAD, rule]
+    lines += [_row(f"described, {language}", row) for language, row in written["descriptions"].items()]
+    lines += ["", "| | cases | share |", "|---|---|---|"]
+    for name in ("emergencies", "harmless"):
+        for language, row in written[name].items():
+            lines.append(f"| {name}, {language}: level high or critical | {row['cases']} | {row['urgent']} |")
+    for kind, row in written["non_medical"].items():
+        lines.append(f"| no case, {kind}: abstained | {row['cases']} | {row['abstained']} |")
+    for name, row in written["invariance"].items():
+        lines.append(f"| other {name}: first condition unchanged | {row['cases']} | {row['unchanged']} |")
+    return lines
 
 
 def _row(name: str, row: Mapping[str, Any]) -> str:
