@@ -18,6 +18,9 @@ Sex = Literal["female", "male"]
 Consciousness = Literal["alert", "verbal", "pain", "unresponsive"]
 RiskLevel = Literal["low", "moderate", "high", "critical"]
 AnalysisStatus = Literal["ok", "insufficient_evidence"]
+FindingStatus = Literal["present", "absent", "uncertain", "past", "family"]
+"""absent: denied; uncertain: supposed; past: over since long; family: a relative's, not the patient's."""
+FindingQualifier = Literal["uncertain", "past", "family"]
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -129,9 +132,17 @@ class Finding:
 
     finding_id: str
     present: bool
+    """The patient has it, as the lexicon means it: an uncertain one counts, and so does a past illness (asthma,
+    stroke) where having had it is the finding. A past symptom and a relative's illness do not."""
     quote: str
     start: int
     end: int
+    qualifier: FindingQualifier | None = None
+    duration_days: float | None = None
+
+    @property
+    def status(self) -> FindingStatus:
+        return self.qualifier or ("present" if self.present else "absent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +231,8 @@ class NamedFinding:
     name: str
     present: bool
     quote: str
+    status: FindingStatus
+    duration_days: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.messages.catalogue import notice_text, warning_text
 from app.api.schemas import StorageHealth
-from app.domain import Analysis, AnalysisStatus, Language, RiskLevel
+from app.domain import Analysis, AnalysisStatus, FindingStatus, Language, RiskLevel
 from app.memory_plan import MemoryPlan, MemoryUsage, PartKind
 from app.services.feedback import FeedbackReceipt
 from app.services.host import LoadState
@@ -43,8 +43,10 @@ class CandidateAnswer(AnswerModel):
 
 class FindingAnswer(AnswerModel):
     name: str
-    present: bool = Field(description="false: the text denies it")
+    present: bool = Field(description="The patient has it or may have it; a past illness that still counts is present")
+    status: FindingStatus = Field(description="absent: denied; past: over since long; family: a relative's")
     quote: str = Field(description="The words that say so")
+    duration_days: float | None = Field(None, description="How long it has lasted, where the text says so")
 
 
 class WarningAnswer(AnswerModel):
@@ -107,7 +109,14 @@ class AnalyzeAnswer(AnswerModel):
                 for item in analysis.differential
             ],
             findings=[
-                FindingAnswer(name=item.name, present=item.present, quote=item.quote) for item in analysis.findings
+                FindingAnswer(
+                    name=item.name,
+                    present=item.present,
+                    status=item.status,
+                    quote=item.quote,
+                    duration_days=item.duration_days,
+                )
+                for item in analysis.findings
             ],
             metadata=_metadata(analysis),
             disclaimer=DISCLAIMER[analysis.language],

@@ -83,8 +83,8 @@ ANALYZE_ANSWER: dict[str, Any] = {
         {"condition_id": "unstable_angina", "icd10": "I20.0", "name": "불안정 협심증", "probability": 0.17},
     ],
     "findings": [
-        {"name": "흉통", "present": True, "quote": "가슴이 쥐어짜듯 아프고"},
-        {"name": "기침", "present": False, "quote": "기침은 없습니다"},
+        {"name": "흉통", "present": True, "status": "present", "quote": "가슴이 쥐어짜듯 아프고"},
+        {"name": "기침", "present": False, "status": "absent", "quote": "기침은 없습니다"},
     ],
     "metadata": _METADATA,
     "disclaimer": "이 결과는 의사결정 지원용이며 진단이 아닙니다.",

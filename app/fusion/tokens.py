@@ -54,13 +54,18 @@ class EvidenceCodec:
         return result
 
     def findings_vector(self, findings: Sequence[Finding]) -> FloatArray:
-        """(2 * n,) float32: first half present, second half negated. Unknown ids are left out."""
+        """(2 * n,) float32: first half present, second half denied.
+
+        Left out: unknown ids, and what is neither (a relative's, a symptom long over).
+        """
         index = {finding_id: position for position, finding_id in enumerate(self.finding_ids)}
         vector = np.zeros(self.findings_width, np.float32)
         for finding in findings:
             position = index.get(finding.finding_id)
-            if position is not None:
-                vector[position + (0 if finding.present else len(self.finding_ids))] = 1.0
+            if position is not None and finding.present:
+                vector[position] = 1.0
+            elif position is not None and finding.status == "absent":
+                vector[position + len(self.finding_ids)] = 1.0
         return vector
 
 

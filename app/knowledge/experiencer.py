@@ -1,6 +1,7 @@
 """Whose finding is it? A mother's diabetes is not the patient's; a husband who has just collapsed is the patient.
 
-What is only feared or asked about ("I'm worried about cancer", "암일까요?") is nobody's.
+What is only feared or asked about ("I'm worried about cancer", "암일까요?") is nobody's, and what friends or colleagues
+have says nothing of the patient: neither is read at all.
 
 Children are taken as the patient (a parent writes for them). For other relatives the rule is: what is said of them is
 left out, unless the text says nothing of the writer and tells of acute symptoms: then it is a report on their behalf.
@@ -12,6 +13,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from app.knowledge.mention import Mention
 from app.knowledge.words import words
@@ -34,6 +36,10 @@ _KO_RELATIVES = "|".join(
         가족들 가족 친척 친구들 친구 동료들 동료 룸메이트 이웃
         """
     )
+)
+_NO_KIN = re.compile(
+    "friend|boyfriend|girlfriend|roommate|flatmate|coworker|colleague|neighbou?r|classmate"
+    "|친구|남자친구|여자친구|남친|여친|동료|룸메이트|이웃"
 )
 _RELATIVE = re.compile(
     rf"(?<![a-z])(?:{_EN_RELATIVES})(?![a-z])"
@@ -77,21 +83,35 @@ class Zone:
     start: int
     acute_end: int
     history_end: int
+    kin: bool
 
 
-def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[str, bool]) -> set[Mention]:
-    """The mentions that are about somebody else. `text` is normalised; `is_history` by finding id."""
+Owner = Literal["family", "nobody"]
+
+
+def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[str, bool]) -> dict[Mention, Owner]:
+    """Whose the mentions are that are not the patient's. `text` is normalised; `is_history` by finding id."""
     listed = list(mentions)
-    others = {mention for mention in listed if _HISTORY_AFTER.match(text, mention.end) or _is_supposed(text, mention)}
+    others: dict[Mention, Owner] = {}
+    for mention in listed:
+        if _is_supposed(text, mention):
+            others[mention] = "nobody"
+        elif _HISTORY_AFTER.match(text, mention.end):
+            others[mention] = "family"
     zones = _zones(text)
     if not zones:
         return others
     starts = [zone.start for zone in zones]
-    covered = [mention for mention in listed if _covers(zones, starts, mention, history=is_history[mention.finding_id])]
+    covered = {
+        mention: zone
+        for mention in listed
+        if (zone := _covering(zones, starts, mention, history=is_history[mention.finding_id])) is not None
+    }
     tells_acutely = any(not is_history[mention.finding_id] for mention in covered)
-    if tells_acutely and _is_report_for_another(text, zones):
-        return others
-    return others.union(covered)
+    if not (tells_acutely and _is_report_for_another(text, zones)):
+        for mention, zone in covered.items():
+            others.setdefault(mention, "family" if zone.kin else "nobody")
+    return others
 
 
 def _is_supposed(text: str, mention: Mention) -> bool:
@@ -122,17 +142,18 @@ def _zones(text: str) -> list[Zone]:
         if _NOT_SUBJECT.search(before) or _KO_NOT_SUBJECT.match(text, match.end()):
             continue
         history_end = min(sentences.after(match.end()), persons.after(match.end()))
-        zones.append(Zone(match.end(), min(clauses.after(match.end()), history_end), history_end))
+        kin = _NO_KIN.match(match.group()) is None
+        zones.append(Zone(match.end(), min(clauses.after(match.end()), history_end), history_end, kin))
     return zones
 
 
-def _covers(zones: list[Zone], starts: list[int], mention: Mention, *, history: bool) -> bool:
-    """Whether the zone that was opened last before the mention still holds it."""
+def _covering(zones: list[Zone], starts: list[int], mention: Mention, *, history: bool) -> Zone | None:
+    """The zone that was opened last before the mention, if it still holds it."""
     index = bisect_right(starts, mention.start) - 1
     if index < 0:
-        return False
+        return None
     zone = zones[index]
-    return mention.start < (zone.history_end if history else zone.acute_end)
+    return zone if mention.start < (zone.history_end if history else zone.acute_end) else None
 
 
 def _is_report_for_another(text: str, zones: list[Zone]) -> bool:

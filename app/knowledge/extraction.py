@@ -1,6 +1,6 @@
-"""Clinical findings in a text: which, said or denied, and where they stand.
+"""Clinical findings in a text: which, with what status, for how long, and where they stand.
 
-normalise -> mentions of both languages -> longest wins -> whose? -> said or denied? -> one result per finding
+normalise -> mentions of both languages -> longest wins -> whose? -> denied? past? uncertain? -> one result per finding
 """
 
 from __future__ import annotations
@@ -9,16 +9,24 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from app.domain import Finding
+from app.domain import Finding, FindingQualifier, FindingStatus
 from app.knowledge import negation_en, negation_ko
+from app.knowledge.certainty import is_uncertain
+from app.knowledge.durations import Durations
 from app.knowledge.english import EnglishMatcher, Token, tokenize
-from app.knowledge.experiencer import others_findings
+from app.knowledge.experiencer import Owner, others_findings
 from app.knowledge.forms import expand
 from app.knowledge.korean import KoreanMatcher
 from app.knowledge.mention import Mention, keep_longest
 from app.knowledge.normalise import NormalisedText, normalise
+from app.knowledge.past import is_past
 from app.knowledge.schema import FindingEntry
 from app.knowledge.vocabulary import NEGATORS
+
+_RANK: dict[FindingStatus, int] = {"present": 0, "uncertain": 1, "absent": 2, "past": 3, "family": 4}
+"""Which status stands where a finding is told of twice: said once and denied once is said."""
+
+_QUALIFIERS: dict[FindingStatus, FindingQualifier] = {"uncertain": "uncertain", "past": "past", "family": "family"}
 
 
 class Extractor:
@@ -37,21 +45,69 @@ class Extractor:
         return [(form, owner, other) for form, owner, other in both if other not in self._broader[owner]]
 
     def extract(self, text: str) -> tuple[Finding, ...]:
-        """One finding per lexicon id, in text order; said once and denied once is said."""
+        """One finding per lexicon id, in text order. What a relative has not, and what is nobody's, is left out."""
         source = normalise(text)
         tokens = tokenize(source.text)
         mentions = keep_longest([*self._english.mentions(tokens), *self._korean.mentions(source.text)])
         mentions = _without_stolen_negators(tokens, mentions)
-        denied = _denied(source.text, tokens, mentions)
-        others = others_findings(source.text, mentions, self._is_history)
+        statuses = self._statuses(source.text, tokens, mentions)
+        durations = Durations(source.text)
         best: dict[str, Finding] = {}
-        for mention, is_denied in zip(mentions, denied, strict=True):
-            if mention in others:
+        for mention, status in zip(mentions, statuses, strict=True):
+            if status is None:
                 continue
+            finding = self._finding(source, mention, status, durations)
             known = best.get(mention.finding_id)
-            if known is None or (not known.present and not is_denied):
-                best[mention.finding_id] = _finding(source, mention, present=not is_denied)
+            if known is None or _rank(finding) < _rank(known):
+                best[mention.finding_id] = finding
         return tuple(sorted(best.values(), key=lambda finding: finding.start))
+
+    def _statuses(self, text: str, tokens: Sequence[Token], mentions: Sequence[Mention]) -> list[FindingStatus | None]:
+        """For each mention, in order; None for what is not told of the patient or of a relative."""
+        denied = _denied(text, tokens, mentions)
+        others = others_findings(text, mentions, self._is_history)
+        statuses: list[FindingStatus | None] = [None] * len(mentions)
+        following: Mention | None = None
+        for index in range(len(mentions) - 1, -1, -1):
+            mention = mentions[index]
+            status = self._status(text, mention, following, others.get(mention), is_denied=denied[index])
+            if status == "present" and following is not None and statuses[index + 1] == "uncertain":
+                linked = mention.script == "hangul" and negation_ko.linked(text, mention.end, following.start)
+                status = "uncertain" if linked else status
+            statuses[index] = status
+            following = mention
+        return statuses
+
+    def _status(
+        self, text: str, mention: Mention, following: Mention | None, owner: Owner | None, *, is_denied: bool
+    ) -> FindingStatus | None:
+        if owner is not None:
+            return "family" if owner == "family" and not is_denied else None
+        if is_denied:
+            return "absent"
+        if is_past(text, mention, history=self._is_history[mention.finding_id]):
+            return "past"
+        limit = len(text) if following is None else max(following.start, mention.end)
+        return "uncertain" if is_uncertain(text, mention, limit) else "present"
+
+    def _finding(
+        self, source: NormalisedText, mention: Mention, status: FindingStatus, durations: Durations
+    ) -> Finding:
+        start, end = source.span(mention.start, mention.end)
+        has_had = status == "past" and self._is_history[mention.finding_id]
+        return Finding(
+            mention.finding_id,
+            status in ("present", "uncertain") or has_had,
+            source.original[start:end],
+            start,
+            end,
+            _QUALIFIERS.get(status),
+            durations.of(mention.start, mention.end) if status in ("present", "uncertain") else None,
+        )
+
+
+def _rank(finding: Finding) -> tuple[bool, int]:
+    return not finding.present, _RANK[finding.status]
 
 
 def _plain_forms(findings: Mapping[str, FindingEntry], language: str) -> Iterator[tuple[str, str]]:
@@ -71,11 +127,6 @@ def all_broader(findings: Mapping[str, FindingEntry]) -> dict[str, frozenset[str
         return frozenset(direct).union(*(above(next_id) for next_id in direct))
 
     return {finding_id: above(finding_id) for finding_id in findings}
-
-
-def _finding(source: NormalisedText, mention: Mention, *, present: bool) -> Finding:
-    start, end = source.span(mention.start, mention.end)
-    return Finding(mention.finding_id, present, source.original[start:end], start, end)
 
 
 def _denied(text: str, tokens: Sequence[Token], mentions: Sequence[Mention]) -> list[bool]:

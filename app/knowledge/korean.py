@@ -71,6 +71,9 @@ _DURATION = re.compile(
 )
 _LINKING = frozenset([*_EXTENDERS, *_PARTICLES, *_ADVERBS, *_NEGATIONS, *"0123456789한두서세네다여몇수"])
 """The first syllables of everything that may come between two words of a form."""
+_AND = ("고", "며", "면서", "거나")
+_MOST_SHARED = 3
+_LONGEST_WORD = 9
 _CONNECTOR = re.compile(f"(?:{'|'.join(sorted([*CONNECTORS, *PREFIXES], key=len, reverse=True))})$")
 _TEN_TIMES = re.compile("(?<=열)(?:번|명|개|시간|시|살|가지|달|차례|걸음|군데|사람|흘)")
 """열 is fever, but also ten: 열 번 is ten times."""
@@ -99,12 +102,18 @@ class KoreanMatcher:
             node = first.get(character)
             if node is None or not (following in node.children or GAP in node.children or node.finding_id):
                 continue
-            best = self._longest_from(compact, links, index, node)
+            nouns: list[tuple[Node, int]] = []
+            best = self._longest_from(compact, links, index, node, nouns)
             if best is not None:
                 found.append(best)
+            if nouns and compact.starts_word(index):
+                found.extend(mention for noun, end in nouns for mention in _shared(compact, links, noun, end))
         return found
 
-    def _longest_from(self, compact: CompactText, links: Links, index: int, first: Node) -> Mention | None:
+    def _longest_from(
+        self, compact: CompactText, links: Links, index: int, first: Node, nouns: list[tuple[Node, int]]
+    ) -> Mention | None:
+        """The longest form that starts at `index`, if one does. Adds to `nouns` where a predicate may follow."""
         shortest: int | None = None
         best: tuple[Node, int, bool] | None = None
         stack = [(first, index + 1, False)]
@@ -119,6 +128,7 @@ class KoreanMatcher:
                     best = (node, position, negated)
             gap = node.children.get(GAP)
             if gap is not None:
+                nouns.append((gap, position))
                 for end, turned in links.after(position):
                     child = gap.children.get(text[end]) if end < size else None
                     if child is not None:
@@ -132,6 +142,46 @@ class KoreanMatcher:
         node, end, negated = best
         span = compact.positions[index], compact.positions[end - 1] + 1
         return Mention(best[0].finding_id, *span, node.weight, "hangul", negated)
+
+
+def _shared(compact: CompactText, links: Links, noun: Node, end: int) -> Iterator[Mention]:
+    """Later predicates of a noun that is named once: in 배가 아프고 *더부룩해요* the belly is bloated, too.
+
+    `noun`: where the forms go on after it. The span is that of the predicate.
+    """
+    for _ in range(_MOST_SHARED):
+        following = next(
+            (after for start, _ in reversed(links.after(end)) if (after := _and_after(compact, start))), None
+        )
+        if following is None:
+            return
+        end = following
+        for start, negated in links.after(end):
+            found = _predicate(compact, noun, start)
+            if found is not None:
+                node, last = found
+                span = compact.positions[start], compact.positions[last - 1] + 1
+                yield Mention(node.finding_id or "", *span, node.weight, "hangul", negated)
+
+
+def _and_after(compact: CompactText, start: int) -> int | None:
+    """Where the one word at `start` ends, if it says that another predicate follows (아프고)."""
+    limit = min(start + _LONGEST_WORD, len(compact.text))
+    end = next((place for place in range(start + 1, limit) if compact.follows_space(place)), None)
+    return end if end is not None and compact.text.endswith(_AND, start + 1, end) else None
+
+
+def _predicate(compact: CompactText, noun: Node, start: int) -> tuple[Node, int] | None:
+    """The longest predicate at `start` that makes a form with the noun: where it ends in the tree and in the text."""
+    best: tuple[Node, int] | None = None
+    node: Node | None = noun
+    for place in range(start, len(compact.text)):
+        node = node.children.get(compact.text[place]) if node is not None else None
+        if node is None:
+            break
+        if node.finding_id is not None and node.open_ended:
+            best = node, place + 1
+    return best
 
 
 def _shortest_weight(compact: CompactText, index: int) -> int:

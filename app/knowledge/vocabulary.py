@@ -92,6 +92,7 @@ _FAMILIES = {
     "wheeze": "wheezy",
     "soress": "sores",  # lesions, apart from what is sore
     "abdominal": "abd",
+    "scaress": "scare scares scared scary",  # apart from scars
     "hivess": "hive hives",  # apart from HIV, which loses no ending
 }
 

@@ -36,7 +36,13 @@ def name_analysis(
         recommendations=_recommendations(prediction, knowledge, language),
         differential=_differential(prediction, knowledge, language),
         findings=tuple(
-            NamedFinding(knowledge.finding_name(finding.finding_id, language), finding.present, finding.quote)
+            NamedFinding(
+                knowledge.finding_name(finding.finding_id, language),
+                finding.present,
+                finding.quote,
+                finding.status,
+                finding.duration_days,
+            )
             for finding in inference.evidence.findings
         ),
         red_flags=tuple(flag.name for flag in inference.evidence.red_flags),

@@ -52,7 +52,10 @@ def analysis_row(analysis: Analysis, evidence: Evidence, text: str | None) -> An
 def evidence_document(evidence: Evidence) -> dict[str, Any]:
     """All of the evidence but the embeddings, and but the words and places of the findings."""
     return {
-        "findings": [{"id": finding.finding_id, "present": finding.present} for finding in evidence.findings],
+        "findings": [
+            {"id": finding.finding_id, "present": finding.present, "qualifier": finding.qualifier}
+            for finding in evidence.findings
+        ],
         "red_flags": [asdict(flag) for flag in evidence.red_flags],
         "patient": asdict(evidence.patient),
         "scores": [asdict(score) for score in evidence.scores],
@@ -66,7 +69,9 @@ def evidence_of(row: AnalysisRow) -> Evidence:
     vitals = Vitals(**patient.pop("vitals"))
     return Evidence(
         embeddings=tuple(_embedding(item) for item in row.embeddings),
-        findings=tuple(Finding(item["id"], item["present"], "", 0, 0) for item in document["findings"]),
+        findings=tuple(
+            Finding(item["id"], item["present"], "", 0, 0, item.get("qualifier")) for item in document["findings"]
+        ),
         red_flags=tuple(RedFlag(**item) for item in document["red_flags"]),
         patient=Patient(**patient, vitals=vitals),
         scores=tuple(ClinicalScore(**item) for item in document.get("scores", ())),  # none in rows of 0.1.0

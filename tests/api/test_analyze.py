@@ -30,7 +30,9 @@ async def test_the_answer_has_the_stated_shape() -> None:
     probabilities = [item["probability"] for item in answer["differential"]]
     assert probabilities == sorted(probabilities, reverse=True)
     assert set(answer["differential"][0]) == {"condition_id", "icd10", "name", "probability"}
-    assert answer["findings"] == [{"name": "가슴 통증", "present": True, "quote": "가슴 통증"}]
+    assert answer["findings"] == [
+        {"name": "가슴 통증", "present": True, "status": "present", "quote": "가슴 통증", "duration_days": None}
+    ]
     assert answer["metadata"]["modalities"] == ["text", "vitals"]
     assert answer["metadata"]["profile"] == "clinic-a"
     assert answer["metadata"]["models"]["fusion"] == "f1"

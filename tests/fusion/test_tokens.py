@@ -15,6 +15,15 @@ def test_present_and_negated_findings_have_places_of_their_own() -> None:
     assert vector.tolist() == [0, 1, 0, 0, 0, 1]
 
 
+def test_what_is_neither_had_nor_denied_is_left_out() -> None:
+    supposed = Finding("fever", True, "x", 0, 1, "uncertain")
+    of_a_relative, long_over = (
+        Finding("cough", False, "x", 0, 1, "family"),
+        Finding("chest_pain", False, "x", 0, 1, "past"),
+    )
+    assert CODEC.findings_vector([supposed, of_a_relative, long_over]).tolist() == [0, 0, 1, 0, 0, 0]
+
+
 def test_unknown_findings_are_left_out() -> None:
     assert not CODEC.findings_vector([finding("not_in_the_list", present=True)]).any()
 

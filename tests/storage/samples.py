@@ -61,7 +61,10 @@ def analysis(analysis_id: str | None = None, *, status: AnalysisStatus = "ok") -
             NamedCandidate("acute_myocardial_infarction", "I21.9", "급성 심근경색", 0.83),
             NamedCandidate("stable_angina", "I20.9", "안정형 협심증", 0.11),
         ),
-        findings=(NamedFinding("가슴 통증", True, QUOTE), NamedFinding("발열", False, "열은 없어요")),
+        findings=(
+            NamedFinding("가슴 통증", True, QUOTE, "present", 0.5),
+            NamedFinding("발열", False, "열은 없어요", "absent"),
+        ),
         red_flags=("쥐어짜는 가슴 통증",),
         categories=("심장내과",),
         modalities=("text", "image", "vitals"),
