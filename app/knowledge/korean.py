@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 
-from app.knowledge.conjugation import beginnings, is_syllable
+from app.knowledge.conjugation import beginnings, decompose, is_syllable
 from app.knowledge.mention import Mention
 from app.knowledge.particles import ADVERBS, CONNECTORS, EXTENDERS, NOUN_TAILS, PARTICLES, PREFIXES
 from app.knowledge.trie import Node
@@ -72,6 +72,7 @@ _DURATION = re.compile(
 _LINKING = frozenset([*_EXTENDERS, *_PARTICLES, *_ADVERBS, *_NEGATIONS, *"0123456789한두서세네다여몇수"])
 """The first syllables of everything that may come between two words of a form."""
 _AND = ("고", "며", "면서", "거나")
+_BOUND_NOUNS = ("지", "것", "게", "데", "거", "적", "편", "느낌", "듯")
 _MOST_SHARED = 3
 _LONGEST_WORD = 9
 _CONNECTOR = re.compile(f"(?:{'|'.join(sorted([*CONNECTORS, *PREFIXES], key=len, reverse=True))})$")
@@ -147,21 +148,22 @@ class KoreanMatcher:
 def _shared(compact: CompactText, links: Links, noun: Node, end: int) -> Iterator[Mention]:
     """Later predicates of a noun that is named once: in 배가 아프고 *더부룩해요* the belly is bloated, too.
 
-    `noun`: where the forms go on after it. The span is that of the predicate.
+    `noun`: where the forms go on after it, once a particle or a space is passed. The span is that of the predicate,
+    and the weight none: what the predicate says by itself goes before it.
     """
+    place = end if compact.follows_space(end) else end + 1
     for _ in range(_MOST_SHARED):
-        following = next(
-            (after for start, _ in reversed(links.after(end)) if (after := _and_after(compact, start))), None
-        )
+        starts = [start for start, _ in links.after(end) if start >= place]
+        following = next((after for start in reversed(starts) if (after := _and_after(compact, start))), None)
         if following is None:
             return
-        end = following
+        end = place = following
         for start, negated in links.after(end):
             found = _predicate(compact, noun, start)
             if found is not None:
                 node, last = found
                 span = compact.positions[start], compact.positions[last - 1] + 1
-                yield Mention(node.finding_id or "", *span, node.weight, "hangul", negated)
+                yield Mention(node.finding_id or "", *span, 0, "hangul", negated)
 
 
 def _and_after(compact: CompactText, start: int) -> int | None:
@@ -181,7 +183,14 @@ def _predicate(compact: CompactText, noun: Node, start: int) -> tuple[Node, int]
             break
         if node.finding_id is not None and node.open_ended:
             best = node, place + 1
-    return best
+    return None if best is None or _describes_a_noun(compact, best[1]) else best
+
+
+def _describes_a_noun(compact: CompactText, end: int) -> bool:
+    """Whether the predicate that ends there belongs to a noun of its own: 노란 눈곱, but not 아픈 지 사흘."""
+    if decompose(compact.text[end - 1]).final != "ㄴ" or not compact.follows_space(end):
+        return False
+    return not compact.text.startswith(_BOUND_NOUNS, end)
 
 
 def _shortest_weight(compact: CompactText, index: int) -> int:

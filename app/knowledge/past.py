@@ -38,7 +38,7 @@ _EN_BARE_OF_ILLNESS = re.compile(r"\b(?:previously|formerly|used\sto)\b")
 """For an illness that is a history anyhow; "past history of hypertension" is of now."""
 _EN_AFTER = re.compile(rf"[^.,;!?\n]{{0,30}}?\b(?:{_EN_THEN})\b")
 _EN_BEGUN = re.compile(
-    r"\b(?:since|start(?:ed|ing|s)?|beg[au]n|onset|diagnosed|ever|from|have|has|'ve|still|after|because|told)\b"
+    r"\b(?:since|start(?:ed|ing|s)?|beg[au]n|onset|diagnosed|ever|from|have|has|'ve|still|after|because|told|only)\b"
 )
 _EN_PAST_VERB = re.compile(
     r"\b(?:had|was|were|got|suffered|experienced|caught|developed|used\sto|went|came|lost|felt|did|[a-z]{3,}ed)\b"
@@ -54,7 +54,9 @@ _KO_THEN = re.compile(
     r"|(?:\d{1,2}|몇|수|여러|한두|두세|서너|한|두|세|네|다섯|일|이|삼|오|십)\s?(?:년|개월|달|해)\s?(?:쯤\s?|정도\s?)?전"
     r"|(?:19|20)\d\d년)"
 )
-_KO_BEGUN = re.compile("부터|이후|이래|뒤로|후로|시작|생긴|생겨|발생|진단|계속|줄곧|까지|던 ")
+_KO_BEGUN = re.compile(
+    "부터|이후|이래|뒤로|후로|시작|생긴|생겨|발생|진단|계속|줄곧|까[지진]|던 |에도|때도|보다|처럼|만큼"
+)
 _KO_NOW = re.compile(
     r"지금|현재|요즘|요새|최근|오늘|이번|어제|어젯|그제|그저께|며칠|아침|지난\s?주|방금|아까|일\s?전|시간\s?전|주\s?전"
 )

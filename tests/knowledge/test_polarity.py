@@ -112,6 +112,8 @@ KOREAN = [
     ("배가 안 아프고 더부룩해요", "-abdominal_pain +bloating"),
     ("배가 아프고 더부룩하지는 않아요", "+abdominal_pain -bloating"),
     ("눈이 너무 가렵고 빨개요", "+itchy_eyes +eye_redness"),
+    ("눈이 빨갛고 노란 눈곱이 껴요", "+eye_redness !jaundice"),
+    ("좁쌀만 하게 볼록하고 아파요", "!facial_pain"),
     ("다리가 붓고 머리를 감고 나서 아파요", "+leg_swelling !leg_pain"),
 ]
 
