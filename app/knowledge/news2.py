@@ -105,16 +105,16 @@ _FLOORS: dict[News2Level, tuple[RiskLevel, int]] = {
 _RESPONSES: dict[News2Level, dict[Language, str]] = {
     "low": {"en": "low clinical risk", "ko": "임상 위험 낮음"},
     "low_medium": {
-        "en": "low-medium clinical risk: one parameter alone scores 3, a clinician should review urgently",
-        "ko": "임상 위험 낮음~중간: 한 항목이 3점이므로 의료진이 신속히 확인해야 합니다",
+        "en": "low-medium clinical risk; one parameter alone scores 3, a clinician should review urgently",
+        "ko": "임상 위험 낮음~중간, 한 항목이 3점이므로 의료진이 신속히 확인해야 합니다",
     },
     "medium": {
-        "en": "medium clinical risk: urgent assessment by a clinician",
-        "ko": "임상 위험 중간: 의료진의 신속한 평가가 필요합니다",
+        "en": "medium clinical risk; urgent assessment by a clinician",
+        "ko": "임상 위험 중간, 의료진의 신속한 평가가 필요합니다",
     },
     "high": {
-        "en": "high clinical risk: emergency assessment and continuous monitoring",
-        "ko": "임상 위험 높음: 즉각적인 응급 평가와 지속적인 활력징후 감시가 필요합니다",
+        "en": "high clinical risk; emergency assessment and continuous monitoring",
+        "ko": "임상 위험 높음, 즉각적인 응급 평가와 지속적인 활력징후 감시가 필요합니다",
     },
 }
 _LOWER_BOUND: dict[Language, str] = {

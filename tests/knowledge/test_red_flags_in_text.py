@@ -16,6 +16,7 @@ RAISED = [
     ("danger_to_others", "누군가를 해칠 것 같아요"),
     ("young_infant_fever", "my 6 week old has a fever of 38.5"),
     ("young_infant_fever", "생후 50일 아기 발열"),
+    ("young_infant_fever", "8주 된 아기가 열이 나요"),
     ("possible_stroke_sign", "my face is drooping"),
     ("possible_stroke_sign", "입이 한쪽으로 돌아갔어요"),
     ("stroke_signs", "my right arm suddenly went weak"),
@@ -101,3 +102,8 @@ def test_every_flag_has_a_floor_above_low_and_a_name_in_both_languages(knowledge
         assert rule.floor != "low"
         assert rule.triage <= 3
         assert rule.name.en != rule.name.ko
+
+
+def test_weeks_of_pregnancy_are_nobodys_age(knowledge: KnowledgeBase) -> None:
+    assert knowledge.extract_patient("임신 8주 된 아기 엄마예요").age is None
+    assert knowledge.extract_patient("8주 된 아기예요").age == pytest.approx(56 / 365.25, abs=0.01)
