@@ -172,6 +172,9 @@ MEANT = [
     ("the pain moves through to my back", "radiating_pain_to_back"),
     ("the pain shoots into my back", "radiating_pain_to_back"),
     ("the ache travels to between my shoulder blades", "radiating_pain_to_back"),
+    ("뜨거운 냄비에 손가락을 데었어요", "burn"),
+    ("프라이팬에 데어서 물집이 생겼어요", "burn"),
+    ("베개 세 개를 받치고 자요", "orthopnea"),
     ("I am very winded after one flight of stairs", "dyspnea"),
 ]
 """(text, what it says)."""
