@@ -22,6 +22,7 @@ from app.encoders.cache import DiskCache
 from app.encoders.medical import MedicalEncoder
 from app.encoders.omni import OmniEncoder
 from app.knowledge.base import KnowledgeBase
+from app.settings import Settings
 from app.training.datasets import DataFolder
 from app.training.fitting import FitOptions
 from app.training.recipe import Recipe, make_token_sets, save, token_maker, train
@@ -34,6 +35,18 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="the public data folder")
     parser.add_argument("--omni", type=Path, default=PAIR / "build/omni")
     parser.add_argument("--medical", type=Path, default=PAIR / "build/medical")
+    settings = Settings.load()
+    layers = "layers that run; default {}, else all that the folder holds (scripts/plan_memory.py --before-training)"
+    parser.add_argument(
+        "--omni-layers", type=int, default=settings.qwen_cut_layer, metavar="K", help=layers.format("QWEN_CUT_LAYER")
+    )
+    parser.add_argument(
+        "--medical-layers",
+        type=int,
+        default=settings.mmed_llama_cut_layer,
+        metavar="K",
+        help=layers.format("MMED_LLAMA_CUT_LAYER"),
+    )
     parser.add_argument("--out", type=Path, default=PAIR / "fusion")
     parser.add_argument("--work", type=Path, default=Path("data/training-cache"), help="where embeddings are cached")
     parser.add_argument("--steps", type=int, default=FitOptions().steps)
@@ -46,8 +59,10 @@ def main() -> int:
     started = time.monotonic()
     knowledge = KnowledgeBase.load()
     cache = DiskCache(options.work, max_bytes=4_000_000_000)
-    omni = OmniEncoder.load(options.omni, threads=options.threads, cache=cache)
-    medical = MedicalEncoder.load(options.medical, threads=options.threads, cache=cache)
+    omni = OmniEncoder.load(options.omni, threads=options.threads, cut_layer=options.omni_layers or None, cache=cache)
+    medical = MedicalEncoder.load(
+        options.medical, threads=options.threads, cut_layer=options.medical_layers or None, cache=cache
+    )
     maker = token_maker(knowledge, (omni, medical))
     recipe = Recipe(
         generated_per_condition=options.per_condition,
