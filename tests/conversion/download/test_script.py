@@ -38,6 +38,8 @@ def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[.
         bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf"), "LANG": "C.UTF-8"}
         settings = {"PYTHON": sys.executable, "HF_ENDPOINT": endpoint, "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
         command = [str(SCRIPT), "--output", str(tmp_path / "downloads"), "--slot", "medical", *arguments]
+        # a shell starts background jobs with Ctrl-C ignored, which a child would inherit
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             command,
             env={**bare, **settings, **environment},
@@ -46,6 +48,7 @@ def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[.
             stderr=subprocess.PIPE,
             text=True,
         )
+        signal.signal(signal.SIGINT, before)
         started.append(process)
         return process
 
