@@ -29,10 +29,10 @@ ALLOWED: dict[str, set[str]] = {
     "knowledge": BASE,
     "storage": BASE,
     "fusion": BASE | {"encoders"},
-    "prepared": BASE | {"encoders"},
+    "prepared": BASE | {"encoders", "memory"},
     "memory_plan": BASE | {"encoders", "media"},
     "services": BASE | PARTS,
-    "api": BASE | {"services", "media", "memory_plan"},
+    "api": BASE | {"services", "media", "memory", "memory_plan"},
 }
 """Package or module of app/ -> what else of app/ it may import."""
 WIRING = {"main", "wiring", "server", "__main__", "settings", "observability"}

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.messages.catalogue import notice_text, warning_text
 from app.api.schemas import StorageHealth
 from app.domain import Analysis, AnalysisStatus, FindingStatus, Language, RiskLevel
-from app.memory_plan import MemoryPlan, MemoryUsage, PartKind
+from app.memory import MemoryUsage
+from app.memory_plan import MemoryPlan, PartKind
 from app.services.feedback import FeedbackReceipt
 from app.services.host import LoadState
 

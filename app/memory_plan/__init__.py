@@ -6,7 +6,6 @@ parts.py        what each part takes
 cut_layers.py   how many layers of each decoder
 plan.py         the plan: parts against limit, and what to set where it does not fit
 table.py        the plan for people
-usage.py        what the process takes now
 """
 
 from app.memory_plan.cut_layers import CutLayers
@@ -14,18 +13,15 @@ from app.memory_plan.limit import Limit, memory_limits
 from app.memory_plan.parts import Part, PartKind, ServiceSizes
 from app.memory_plan.plan import MemoryPlan, plan_memory
 from app.memory_plan.table import memory_table
-from app.memory_plan.usage import MemoryUsage, memory_usage
 
 __all__ = [
     "CutLayers",
     "Limit",
     "MemoryPlan",
-    "MemoryUsage",
     "Part",
     "PartKind",
     "ServiceSizes",
     "memory_limits",
     "memory_table",
-    "memory_usage",
     "plan_memory",
 ]

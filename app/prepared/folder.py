@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.encoders.session import GraphSpec, OrtSession
 from app.errors import ArtifactError
+from app.memory import memory_usage
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,6 @@ class PreparedFolder:
 
 
 def anonymous_bytes() -> int:
-    """Anonymous resident memory of this process: what cannot be dropped and read again."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    """Anonymous resident memory of this process; 0 where the kernel does not tell."""
+    usage = memory_usage()
+    return usage.anonymous if usage else 0

@@ -9,7 +9,8 @@ import pytest
 
 from app.errors import ArtifactError
 from app.media import MediaLimits
-from app.memory_plan import CutLayers, Limit, MemoryPlan, ServiceSizes, memory_table, memory_usage, plan_memory
+from app.memory import memory_usage
+from app.memory_plan import CutLayers, Limit, MemoryPlan, ServiceSizes, memory_table, plan_memory
 from app.memory_plan.parts import EncoderSizes
 
 MIB = 1024**2

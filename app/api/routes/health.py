@@ -14,7 +14,7 @@ from app.api.openapi import NOT_READY
 from app.api.schemas import StorageHealth
 from app.api.state import ApiState, State
 from app.errors import AppError, NotReadyError
-from app.memory_plan import memory_usage
+from app.memory import memory_usage
 from app.services.host import LoadStatus
 
 PING_TIMEOUT_S = 2.0
