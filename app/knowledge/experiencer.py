@@ -72,7 +72,10 @@ _SUPPOSED_BEFORE = re.compile(
     r"|screen(?:ed|ing)? for|(?:at )?risk (?:of|for)|vaccinat(?:ed|ion) (?:for|against))"
     r"\s(?:having\s)?(?:(?:a|an|the|my)\s)?$"
 )
-_SUPPOSED_AFTER = re.compile(r"(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|검진|예방|백신)")
+_SUPPOSED_AFTER = re.compile(
+    r"(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|검진|예방|백신)"
+    r"|\s?(?:tests?\b|테스트|(?:반응\s?)?검사)(?![^.\n]{0,40}(?:positive|negative|양성|음성|줄|정상|없))"
+)
 _LONGEST_LEAD = 40
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from app.domain import Finding, FindingQualifier, FindingStatus
-from app.knowledge import negation_en, negation_ko
+from app.knowledge import charting, measured, negation_en, negation_ko
 from app.knowledge.certainty import is_uncertain
 from app.knowledge.durations import Durations
 from app.knowledge.english import EnglishMatcher, Token, tokenize
@@ -48,7 +48,9 @@ class Extractor:
         """One finding per lexicon id, in text order. What a relative has not, and what is nobody's, is left out."""
         source = normalise(text)
         tokens = tokenize(source.text)
-        mentions = keep_longest([*self._english.mentions(tokens), *self._korean.mentions(source.text)])
+        read = [*self._english.mentions(tokens), *self._korean.mentions(source.text)]
+        said = [*charting.mentions(source.text), *measured.mentions(source.text)]
+        mentions = keep_longest(read + [mention for mention in said if mention.finding_id in self._is_history])
         mentions = _without_stolen_negators(tokens, mentions)
         statuses = self._statuses(source.text, tokens, mentions)
         durations = Durations(source.text)
@@ -83,12 +85,13 @@ class Extractor:
     ) -> FindingStatus | None:
         if owner is not None:
             return "family" if owner == "family" and not is_denied else None
-        if is_denied:
+        if is_denied or mention.stated == "absent":
             return "absent"
         if is_past(text, mention, history=self._is_history[mention.finding_id]):
             return "past"
         limit = len(text) if following is None else max(following.start, mention.end)
-        return "uncertain" if is_uncertain(text, mention, limit) else "present"
+        is_doubted = mention.stated == "uncertain" or (mention.stated is None and is_uncertain(text, mention, limit))
+        return "uncertain" if is_doubted else "present"
 
     def _finding(
         self, source: NormalisedText, mention: Mention, status: FindingStatus, durations: Durations
@@ -133,7 +136,7 @@ def _denied(text: str, tokens: Sequence[Token], mentions: Sequence[Mention]) -> 
     """For each mention, in order, whether the text denies it."""
     before = _denied_before(tokens, mentions)
     after = _denied_after(text, tokens, mentions)
-    signs = _charted(text, mentions)
+    signs = charting.signs(text, mentions)
     return [
         signs[index] is False or (signs[index] is None and (before[index] or after[index] or mention.inner_negation))
         for index, mention in enumerate(mentions)
@@ -181,17 +184,3 @@ def _denied_after(text: str, tokens: Sequence[Token], mentions: Sequence[Mention
             in_list = denied[index + 1] or following.inner_negation
             denied[index] = in_list and negation_ko.linked(text, mention.end, following.start)
     return denied
-
-
-def _charted(text: str, mentions: Sequence[Mention]) -> list[bool | None]:
-    """Signs as in a chart, "fever/chill (-/+)": True or False where one is given."""
-    signs: list[bool | None] = [None] * len(mentions)
-    for index, mention in enumerate(mentions):
-        marks = negation_ko.marks_after(text, mention.end)
-        position = index
-        for sign in reversed(marks):
-            signs[position] = sign
-            if position == 0 or not negation_ko.linked(text, mentions[position - 1].end, mentions[position].start):
-                break
-            position -= 1
-    return signs

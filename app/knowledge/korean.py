@@ -76,8 +76,12 @@ _BOUND_NOUNS = ("지", "것", "게", "데", "거", "적", "편", "느낌", "듯"
 _MOST_SHARED = 3
 _LONGEST_WORD = 9
 _CONNECTOR = re.compile(f"(?:{'|'.join(sorted([*CONNECTORS, *PREFIXES], key=len, reverse=True))})$")
-_TEN_TIMES = re.compile("(?<=열)(?:번|명|개|시간|시|살|가지|달|차례|걸음|군데|사람|흘)")
-"""열 is fever, but also ten: 열 번 is ten times."""
+_TEN_TIMES = re.compile(
+    "(?<=열)(?:번|명|개|시간|시|살|가지|달|차례|걸음|군데|사람|흘|손가락|발가락|바퀴|알|잔|병|층|[이을]?받)"
+)
+"""열 is fever, but also ten: 열 번 is ten times; and 열 받다 is anger."""
+_TEN_AND = re.compile("(?<=열)(?:한|두(?!통|드)|세|네|다섯|여섯|일곱|여덟|아홉|댓|몇)")
+"""Eleven and more, in one word: 열두 살, but 열 두통 is fever and a headache."""
 _NOUN_TAIL = re.compile("|".join(sorted(NOUN_TAILS, key=len, reverse=True)))
 
 
@@ -204,6 +208,8 @@ def _shortest_weight(compact: CompactText, index: int) -> int:
 def _noun_may_end(compact: CompactText, end: int) -> bool:
     """A noun of one or two syllables counts only where the word ends, or goes on as nouns do: 열이, but not 열쇠."""
     if _TEN_TIMES.match(compact.text, end) is not None:
+        return False
+    if not compact.follows_space(end) and _TEN_AND.match(compact.text, end) is not None:
         return False
     if end >= len(compact.text) or compact.follows_space(end) or not is_syllable(compact.text[end]):
         return True

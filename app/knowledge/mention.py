@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from app.domain import FindingStatus
+
 
 @dataclass(frozen=True, slots=True)
 class Mention:
@@ -17,6 +19,8 @@ class Mention:
     weight: int
     script: Literal["latin", "hangul"]
     inner_negation: bool = False
+    stated: FindingStatus | None = None
+    """What it says by itself, as a measured value or "afebrile" does; "present" may still be denied or past."""
 
 
 def keep_longest(mentions: Iterable[Mention]) -> list[Mention]:

@@ -17,7 +17,8 @@ Scope = Literal["list", "local"]
 """`list` runs across commas ("no fever, cough or chills"); `local` ends at the first."""
 
 _AFTER_MARK = re.compile(r"\s*[:=]\s*(?:no|none|neg|negative|absent|denied|nil|0|x)\b")
-_LOOK_AHEAD = 5
+_LOOK_AHEAD, _LOOK_AHEAD_TEST = 5, 8
+_TEST = frozenset({"test", "tests", "kit", "screen", "swab", "strip"})
 
 
 def negated_tokens(tokens: Sequence[Token], inside: Set[int]) -> list[bool]:
@@ -74,11 +75,13 @@ def denied_after(text: str, tokens: Sequence[Token], last: int) -> bool:
     """Whether what follows token `last` denies it: "fever: no", "chest pain is absent", "the rash has gone"."""
     if _AFTER_MARK.match(text, tokens[last].end):
         return True
-    for token in tokens[last + 1 : last + 1 + _LOOK_AHEAD]:
-        if token.gap:
+    following = tokens[last + 1 : last + 1 + _LOOK_AHEAD_TEST]
+    is_test = bool(following) and not following[0].gap and following[0].word in _TEST
+    for place, token in enumerate(following):
+        if token.gap or (place >= _LOOK_AHEAD and not is_test):
             return False
         if token.word in vocab.DENIED_AFTER:
             return True
-        if token.word not in vocab.COPULAS:
+        if token.word not in vocab.COPULAS and not (is_test and token.word in vocab.TESTS):
             return False
     return False

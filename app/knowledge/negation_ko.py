@@ -22,7 +22,7 @@ _DONE = words("하 해 했 함 합 한 나(?!아) 났 난 날 납 생 느 있 �
 _NOT_BEING = rf"(?:아니(?!라\s?도)|아닙|아닌|아녜|아녀|아님|안\s?{_any(_DONE)})"
 _REFUSED = (
     r"(?:부인|음성|무(?=[\s,.)\]]|$)|(?:[:=]\s?)(?:없|무|no\b|none|neg|음성|아니)"
-    r"|(?:no|none|neg|negative|denied|denies)\b)"
+    r"|한\s?줄|정상(?=[\s,.)]|이[었에고라며]|입|임|범위|체온|$)(?!이?\s?아니)|(?:no|none|neg|negative|denied|denies|nl|wnl)\b)"
 )
 _CEASED = "(?:사라졌|사라진|사라지고|없어졌|없어진|없어지고)"
 _NOT_DOING = (
@@ -34,17 +34,19 @@ _ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한)?"
 _TAIL = re.compile(
     rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,3}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
 )
+_TESTED = re.compile(
+    r"\s?(?:테스트|반응|검사|키트)(?![^.\n]{0,24}(?:양성|두\s?줄))[^.\n]{0,24}?(?:음성|(?<![가-힣])한\s?줄)"
+)
 _CONNECTORS = words(
     "이나 나 과 와 이랑 랑 도 및 또는 혹은 거나 하거나 이거나 증상 통증 증세 그리고 든지 이든 든 or and nor"
 )
 _LINK = re.compile(rf"\s{{0,2}}(?:(?:{_any(_CONNECTORS)}|[,·/、+&ㆍ])\s{{0,2}}){{0,4}}")
-_MARKS = re.compile(r"\s{0,2}\(\s?([-+±](?:\s?/\s?[-+±]){0,7})\s?\)")
 _LONGEST_LINK = 14
 
 
 def denied_after(text: str, end: int) -> bool:
     """Whether the text from `end` on denies the mention that ends there."""
-    return _TAIL.match(text, end) is not None
+    return _TAIL.match(text, end) is not None or _TESTED.match(text, end) is not None
 
 
 def linked(text: str, end: int, start: int) -> bool:
@@ -52,11 +54,3 @@ def linked(text: str, end: int, start: int) -> bool:
     if not 0 <= start - end <= _LONGEST_LINK:
         return False
     return _LINK.fullmatch(text, end, start) is not None
-
-
-def marks_after(text: str, end: int) -> tuple[bool, ...]:
-    """The signs of a charted list that ends at `end`, e.g. "(-/+)" -> (False, True); () where there are none."""
-    match = _MARKS.match(text, end)
-    if match is None:
-        return ()
-    return tuple(sign.strip() != "-" for sign in match.group(1).split("/"))

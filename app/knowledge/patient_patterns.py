@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from app.domain import Sex
+from app.knowledge.words import words
 
 _IS = r"[\s:=~]{0,3}(?:is|was|of|at|about|around|to|이|은|는|가|약|수는|수가|수)?[\s:=]{0,3}(?:약|about)?\s?"
 """What stands between the name of a measurement and its value."""
@@ -34,19 +35,90 @@ YEARS = (
 DECADE = re.compile(r"(?<!\d)([1-9]0)대\s?(?:초반|중반|후반)?\s?(?:남|여|환자|주부|직장인)")
 _WEEK, _DAY = 7 / 365.25, 1 / 365.25
 SMALL_UNITS = (
-    (re.compile(r"\b(\d{1,2})\s?-?\s?months?\s?-?\s?old"), 1 / 12),
-    (re.compile(r"\b(\d{1,2})\s?-?\s?weeks?\s?-?\s?old"), _WEEK),
+    (re.compile(r"\b(\d{1,2})\s?-?\s?(?:months?|mos?|mths?)\.?\s?-?\s?(?:old|m/o)"), 1 / 12),
+    (re.compile(r"\b(\d{1,2})\s?m/o\b|\b(\d{1,2})\s?mo\s(?:baby|boy|girl|infant|male|female|m\b|f\b)"), 1 / 12),
+    (re.compile(r"\b(\d{1,2})\s?-?\s?(?:weeks?|wks?)\.?\s?-?\s?old"), _WEEK),
     (re.compile(r"\b(\d{1,2})\s?-?\s?days?\s?-?\s?old"), _DAY),
-    (re.compile(r"생후\s?(\d{1,2})\s?(?:개월|달)"), 1 / 12),
-    (re.compile(r"생후\s?(\d{1,2})\s?주"), _WEEK),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:만\s?)?(\d{1,2})\s?(?:개월|달)"), 1 / 12),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:만\s?)?(\d{1,2})\s?주"), _WEEK),
     (
         re.compile(r"(?<!\d)(?<!임신)(?<!임신\s)(\d{1,2})\s?주\s?된\s?(?:아기|아이|영아|신생아|남아|여아|아들|딸)"),
         _WEEK,
     ),
-    (re.compile(r"생후\s?(\d{1,2})\s?일"), _DAY),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:만\s?)?(\d{1,3})\s?일"), _DAY),
+    (
+        re.compile(r"(?<!\d)(\d{2,3})일\s?(?:된\s?|밖에 안 된\s?)(?:[가-힣]{1,3}\s)?(?:아기|아가|애기|아이|신생아)"),
+        _DAY,
+    ),
+    (
+        re.compile(
+            r"(?:아기|아이|(?:우리|저희)\s?애)[가는]?\s?(?:이제\s)?(?:만\s?)?(\d{1,2})\s?개월(?=인데|이고|이에요|예요|입니다|이라|인\s|됐|된|[\s,.]?$)"
+        ),
+        1 / 12,
+    ),
     (re.compile(r"(?<!\d)(\d{1,2})\s?개월\s?(?:된\s?)?(?:아기|아이|영아|유아|남아|여아|아들|딸|[남여]자아이)"), 1 / 12),
 )
 """(pattern, years in the unit)."""
+OF_A_MOTHER = re.compile(
+    r"유방|젖몸살|젖꼭지|유두|산후|출산\s?(?:후|하고|한\s?지)|제왕절개|엄마(?:예요|입니다|인데요?|이고)"
+    r"|\bmy (?:left |right )?(?:breasts?|nipples?|boob)|post-?\s?partum"
+    r"|after (?:giving birth|delivery|the birth)|mastitis|c-section"
+)
+"""Where a mother writes of herself, the age of her baby is not the patient's."""
+_BABY = r"(?:아기|아가|애기|아이|애(?=[가는도 ])|신생아|영아|딸|아들)"
+NAMED_AGES: tuple[tuple[re.Pattern[str], float], ...] = (
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:한\s?달|1달)"), 1 / 12),
+    (re.compile(r"(?:생후|태어난\s?지)\s?두\s?달"), 2 / 12),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:석|세)\s?달"), 3 / 12),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:넉|네)\s?달"), 4 / 12),
+    (re.compile(r"(?:생후|태어난\s?지)\s?다섯\s?달"), 5 / 12),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:여섯\s?달|반년)"), 6 / 12),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:일주일|한\s?주)|(?:생후|태어난\s?지)\s?(?:이틀|사흘|나흘|닷새)"), _WEEK),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:열흘|보름|[이두]\s?주)"), 2 * _WEEK),
+    (re.compile(r"(?:생후|태어난\s?지)\s?(?:삼|세|석)\s?주|삼칠일"), 3 * _WEEK),
+    (
+        re.compile(
+            rf"(?:생후|태어난\s?지)\s?백일|백일\s?(?:된|갓|지난|쯤|도\s?안)|(?<!\d)100일\s?{_BABY}|백일\s?{_BABY}"
+        ),
+        100 * _DAY,
+    ),
+    (
+        re.compile(rf"(?<![가-힣])(?:한|1)\s?달\s?(?:된|밖에|도\s?안\s?된|조금\s?넘은)\s?(?:[가-힣]{{1,3}}\s)?{_BABY}"),
+        1 / 12,
+    ),
+    (re.compile(rf"(?<![가-힣])두\s?달\s?(?:된|밖에|도\s?안\s?된|조금\s?넘은)\s?(?:[가-힣]{{1,3}}\s)?{_BABY}"), 2 / 12),
+    (re.compile(r"(?<![가-힣])돌\s?(?:도\s?)?(?:안\s?된|전인|전\s?아기)"), 0.7),
+    (
+        re.compile(
+            r"(?<![가-힣])(?:(?:이제\s|막\s|갓\s)?돌\s?(?:이\s)?(?:막\s|갓\s|좀\s|조금\s)?(?:지난|지났|된|넘은)|돌쟁이|첫돌)"
+        ),
+        1.1,
+    ),
+    (re.compile(r"(?<![가-힣])두\s?돌"), 2.0),
+    (re.compile(r"(?<![가-힣])세\s?돌"), 3.0),
+    (re.compile(r"\b(?:a|one|1)[\s-]months?[\s-]old|\bmonth[\s-]old"), 1 / 12),
+    (re.compile(r"\bnewborn\b(?!\s(?:screening|at home|baby at home))|(?<![가-힣])신생아(?!실)"), 10 * _DAY),
+)
+"""Ages without a number, as babies' are told."""
+_EN_ONES = words(
+    """
+    one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+    """
+)
+EN_COUNTS = {word: float(value) for value, word in enumerate(_EN_ONES, 1)} | {"nineteen": 19.0, "twenty": 20.0}
+SPELLED_EN = re.compile(
+    rf"\b({'|'.join(sorted(EN_COUNTS, key=len, reverse=True))})[\s-](day|week|month|year)s?[\s-]old{_NOT_RELATIVE}"
+)
+EN_UNITS = {"day": _DAY, "week": _WEEK, "month": 1 / 12, "year": 1.0}
+_KO_TENS = words("열 스물 서른 마흔 쉰 예순 일흔 여든 아흔")
+_KO_ONES = {"한": 1, "하나": 1, "두": 2, "세": 3, "네": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9}
+KO_TENS = {word: 10.0 * value for value, word in enumerate(_KO_TENS, 1)} | {"스무": 20.0}
+KO_ONES = {word: float(value) for word, value in _KO_ONES.items()}
+SPELLED_KO = re.compile(
+    rf"(?<![가-힣])({'|'.join(KO_TENS)})?\s?({'|'.join(sorted(KO_ONES, key=len, reverse=True))})?\s?살"
+    rf"{_NOT_AN_AGE}{_NOT_RELATIVE}"
+)
+"""열두 살, 스물다섯 살, 일흔 살."""
 
 _AGED = (
     r"(?:(?:years?|yrs?|months?|weeks?|days?)\s?-?\s?old|y/o|yo|\d{1,3}\s?(?:세|살|개월)(?:\s?된)?의?"
@@ -90,11 +162,18 @@ SEXES: tuple[tuple[Sex, re.Pattern[str]], ...] = (
 PRESSURE = (
     re.compile(rf"(?:\bbp|blood pressure|혈압){_IS}(\d{{2,3}})\s?(?:/|over|에서|에)\s?(\d{{2,3}})"),
     re.compile(r"(?<![\d/])(\d{2,3})\s?/\s?(\d{2,3})\s?mm\s?hg"),
+    re.compile(r"(?<![\d/.])([7-9]\d|[12]\d\d)\sover\s(\d{2,3})(?![\d.])"),
+    re.compile(r"(?<![\d/.-])(?<!room )([1-2]\d\d)\s?/\s?([4-9]\d|1[0-6]\d)(?![\d/.-])"),
+    re.compile(
+        r"(?<![\d/.-])(1[0-9]\d|2[0-4]\d)에\s?([5-9]\d|1[0-5]\d)(?![\d.])(?=[\s,.]|이|나|정도|까지|으로|로|였|입|예|$)"
+    ),
 )
 _WHOLE = r"(?!\d|\.\d|\s?/\s?\d)"
 SYSTOLIC = re.compile(rf"(?:\bsbp|systolic(?: blood pressure| bp)?|수축기\s?(?:혈압)?){_IS}(\d{{2,3}}){_WHOLE}")
 HEART_RATE = re.compile(
-    rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박){_IS}(?:분당\s?)?(\d{{2,3}}){_WHOLE}"
+    rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박|맥[이은]){_IS}(?:분당\s?|1분에\s?)?(\d{{2,3}}){_WHOLE}"
+    rf"|(?:심장|heart)[^.,\n\d]{{0,16}}(?:분당|1분에)\s?(\d{{2,3}}){_WHOLE}"
+    r"|(?<![\d.])(\d{2,3})\s?(?:bpm|beats (?:a|per) minute)"
 )
 BREATHING_RATE = re.compile(
     rf"(?:\brr|resp(?:iratory|iration)? rate|respirations|호흡\s?수|호흡){_IS}(?:분당\s?)?(\d{{1,2}}){_WHOLE}"
@@ -104,6 +183,7 @@ SATURATION = re.compile(
     rf"|산소\s?포화도|포화도){_IS}(\d{{2,3}}(?:\.\d)?)(?!\d)"
 )
 CELSIUS = (
+    re.compile(r"(?<![a-z])t\s?[:=]?\s?(3[4-9]\.\d|4[0-2]\.\d)(?!\d)"),
     re.compile(
         rf"(?:\bbt|\btemp(?:erature)?|체온|고열|열|fever){_IS}(\d{{2}}(?:\.\d{{1,2}})?)(?!\d)"
         r"(?!\s?(?:일|시간|분|년|주|개월|days?|hours?|weeks?|f\b|°f|%))"

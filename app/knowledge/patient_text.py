@@ -7,7 +7,7 @@ own patient fields are empty.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from app.domain import Patient, Sex, Vitals
 from app.knowledge import patient_patterns as patterns
@@ -19,19 +19,32 @@ OLDEST = 115
 def extract_patient(text: str) -> Patient:
     """Reads `text`; linear in its length. Fields that it does not state are None."""
     plain = normalise(text).text
-    return Patient(age=_age(plain), sex=_sex(plain), vitals=_vitals(plain), pain=_pain(plain))
+    return Patient(age=age_in(plain), sex=_sex(plain), vitals=_vitals(plain), pain=_pain(plain))
 
 
-def _age(text: str) -> float | None:
-    for pattern, years in patterns.SMALL_UNITS:
-        if match := pattern.search(text):
-            return round(float(match.group(1)) * years, 3)
+def age_in(text: str) -> float | None:
+    """Years, of normalised `text`."""
+    if patterns.OF_A_MOTHER.search(text) is None and (age := _childs_age(text)) is not None:
+        return round(age, 3)
     found = [match for pattern in patterns.YEARS if (match := pattern.search(text))]
     if found:
         age = float(min(found, key=lambda match: match.start()).group(1))
         return age if age <= OLDEST else None
+    for match in patterns.SPELLED_KO.finditer(text):
+        if match.group(1) or match.group(2):
+            return patterns.KO_TENS.get(match.group(1), 0.0) + patterns.KO_ONES.get(match.group(2), 0.0)
     decade = patterns.DECADE.search(text)
     return float(decade.group(1)) + 5 if decade else None
+
+
+def _childs_age(text: str) -> float | None:
+    """Days, weeks and months, and what is told without a number (돌 지난)."""
+    for pattern, years in patterns.SMALL_UNITS:
+        if match := pattern.search(text):
+            return float(match.group(match.lastindex or 1)) * years
+    if (spelled := patterns.SPELLED_EN.search(text)) is not None:
+        return patterns.EN_COUNTS[spelled.group(1)] * patterns.EN_UNITS[spelled.group(2)]
+    return next((age for pattern, age in patterns.NAMED_AGES if pattern.search(text)), None)
 
 
 def _sex(text: str) -> Sex | None:
@@ -56,12 +69,18 @@ def _vitals(text: str) -> Vitals:
 
 
 def _blood_pressure(text: str) -> tuple[float | None, float | None]:
+    for _, systolic, diastolic in pressures(text):
+        return systolic, diastolic
+    return _number(text, (patterns.SYSTOLIC,), 40, 300), None
+
+
+def pressures(text: str) -> Iterator[tuple[re.Match[str], float, float]]:
+    """(where, systolic, diastolic) of every plausible pair in normalised `text`, the surest kind of phrase first."""
     for pattern in patterns.PRESSURE:
         for match in pattern.finditer(text):
             systolic, diastolic = float(match.group(1)), float(match.group(2))
             if 40 <= systolic <= 300 and 20 <= diastolic <= 200 and diastolic < systolic:
-                return systolic, diastolic
-    return _number(text, (patterns.SYSTOLIC,), 40, 300), None
+                yield match, systolic, diastolic
 
 
 def _temperature(text: str) -> float | None:
@@ -76,7 +95,7 @@ def _number(text: str, alternatives: Iterable[re.Pattern[str]], low: float, high
     """The first plausible value that one of `alternatives` finds."""
     for pattern in alternatives:
         for match in pattern.finditer(text):
-            value = float(match.group(1))
+            value = float(match.group(match.lastindex or 1))
             if low <= value <= high:
                 return value
     return None

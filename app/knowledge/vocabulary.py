@@ -174,5 +174,9 @@ PASSED = frozenset(words("really quite a the any my been"))
 MODALS = frozenset(words("can will would"))
 COMPARING = frozenset(words("such like this worse"))
 TROUBLES = frozenset(words("problem problems issue issues trouble difficulty difficulties"))
-DENIED_AFTER = frozenset(words("absent negative denied none resolved gone disappeared subsided"))
+DENIED_AFTER = frozenset(words("absent negative denied none resolved gone disappeared subsided normal"))
 COPULAS = frozenset(words("is are was were has have had been be now also all completely already totally both"))
+TESTS = frozenset(
+    words("test tests kit screen swab strip result results and it they that came come back turned out yesterday")
+)
+"""May stand between what was tested for and its being negative."""

@@ -93,7 +93,7 @@ def test_said_once_is_said(knowledge: KnowledgeBase) -> None:
     text = "No fever yesterday. Fever of 39 today. No fever now."
     (fever,) = (finding for finding in knowledge.extract_findings(text) if finding.finding_id == "fever")
     assert fever.present
-    assert text[fever.start : fever.end] == "Fever"
+    assert text[fever.start : fever.end] == "Fever of 39"
     assert fever.start == text.index("Fever of")
 
 

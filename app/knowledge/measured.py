@@ -1,0 +1,82 @@
+"""Findings that a number says: "열이 38.5도", "temp 36.8", "HR 132", "산소포화도 88", "BP 84/50".
+
+A temperature below 37.5 denies fever (37.5 to 37.9 is a doubtful one), a saturation of 95 % and more denies hypoxia.
+Limits: NEWS2 (Royal College of Physicians 2017) for saturation and low pressure, 100 beats for tachycardia from 12
+years on, ESC/ESH 2018 for raised pressure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from app.domain import FindingStatus
+from app.knowledge import patient_patterns as patterns
+from app.knowledge.mention import Mention
+from app.knowledge.patient_text import age_in, pressures
+
+_NORMAL_BELOW, _FEVER_FROM = 37.5, 38.0
+_OTHER_HEAT = re.compile(
+    r"(?:기온|수온|물|날씨|실내|방|사우나|찜질방|술|소주|각도|water|weather|outside|outdoor|oven|sauna|bath|turned|rotat\w*)"
+    r"[^.,\n]{0,12}$"
+)
+_LEAD = 24
+_LEGS = re.compile(r"[\s,]{0,2}(?:다리|팔|각도|warm water|turn|angle)")
+_GROWN = 12.0
+
+
+def mentions(text: str) -> Iterator[Mention]:
+    """Of normalised `text`; one mention per number."""
+    yield from _temperatures(text)
+    yield from _saturations(text)
+    yield from _heart_rates(text)
+    for match, systolic, diastolic in pressures(text):
+        grown = _is_grown(text)
+        if systolic >= 140 or diastolic >= 90:
+            yield Mention("high_blood_pressure", *match.span(), 1, "latin", stated="present")
+        elif systolic < 90 and grown:
+            yield Mention("low_blood_pressure", *match.span(), 1, "latin", stated="present")
+
+
+def _temperatures(text: str) -> Iterator[Mention]:
+    for pattern in patterns.CELSIUS:
+        for match in pattern.finditer(text):
+            yield from _of_heat(text, match, float(match.group(1)))
+    for pattern in patterns.FAHRENHEIT:
+        for match in pattern.finditer(text):
+            if 86 <= (degrees := float(match.group(1))) <= 111:
+                yield from _of_heat(text, match, (degrees - 32) / 1.8)
+
+
+def _of_heat(text: str, match: re.Match[str], celsius: float) -> Iterator[Mention]:
+    if not 34 <= celsius <= 43 or _OTHER_HEAT.search(text[max(0, match.start() - _LEAD) : match.start()]):
+        return
+    if _LEGS.match(text, match.end()):
+        return
+    status: FindingStatus = "present" if round(celsius, 1) >= _FEVER_FROM else "uncertain"
+    yield _mention("fever", match, "absent" if round(celsius, 1) < _NORMAL_BELOW else status)
+
+
+def _saturations(text: str) -> Iterator[Mention]:
+    for match in patterns.SATURATION.finditer(text):
+        value = float(match.group(1))
+        if 40 <= value < 92 or 95 <= value <= 100:
+            yield _mention("hypoxia", match, "present" if value < 92 else "absent")
+
+
+def _heart_rates(text: str) -> Iterator[Mention]:
+    for match in patterns.HEART_RATE.finditer(text):
+        value = float(match.group(match.lastindex or 1))
+        if 20 <= value <= 49:
+            yield _mention("bradycardia", match, "present")
+        elif 100 < value <= 300 and _is_grown(text):
+            yield _mention("tachycardia", match, "present")
+
+
+def _is_grown(text: str) -> bool:
+    years = age_in(text)
+    return years is None or years >= _GROWN
+
+
+def _mention(finding_id: str, match: re.Match[str], status: FindingStatus) -> Mention:
+    return Mention(finding_id, *match.span(), 1, "latin", stated=status)
