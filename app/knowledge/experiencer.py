@@ -76,6 +76,8 @@ _SUPPOSED_AFTER = re.compile(
     r"(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|검진|예방|백신)"
     r"|\s?(?:tests?\b|테스트|(?:반응\s?)?검사)(?![^.\n]{0,40}(?:positive|negative|양성|음성|줄|정상|없))"
 )
+_AROUND = frozenset({"carbon_monoxide_exposure", "others_with_same_symptoms"})
+"""Of the house, not of the relative that is named with it."""
 _LONGEST_LEAD = 40
 
 
@@ -108,7 +110,8 @@ def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[
     covered = {
         mention: zone
         for mention in listed
-        if (zone := _covering(zones, starts, mention, history=is_history[mention.finding_id])) is not None
+        if mention.finding_id not in _AROUND
+        and (zone := _covering(zones, starts, mention, history=is_history[mention.finding_id])) is not None
     }
     tells_acutely = any(not is_history[mention.finding_id] for mention in covered)
     if not (tells_acutely and _is_report_for_another(text, zones)):

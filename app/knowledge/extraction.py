@@ -5,7 +5,7 @@ normalise -> mentions of both languages -> longest wins -> whose? -> denied? pas
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
@@ -26,6 +26,7 @@ from app.knowledge.vocabulary import NEGATORS
 _RANK: dict[FindingStatus, int] = {"present": 0, "uncertain": 1, "absent": 2, "past": 3, "family": 4}
 """Which status stands where a finding is told of twice: said once and denied once is said."""
 
+ONSET = "sudden_onset"
 _QUALIFIERS: dict[FindingStatus, FindingQualifier] = {"uncertain": "uncertain", "past": "past", "family": "family"}
 
 
@@ -50,12 +51,13 @@ class Extractor:
         tokens = tokenize(source.text)
         read = [*self._english.mentions(tokens), *self._korean.mentions(source.text)]
         said = [*charting.mentions(source.text), *measured.mentions(source.text)]
-        mentions = keep_longest(read + [mention for mention in said if mention.finding_id in self._is_history])
+        every = read + [mention for mention in said if mention.finding_id in self._is_history]
+        mentions = keep_longest(every)
         mentions = _without_stolen_negators(tokens, mentions)
         statuses = self._statuses(source.text, tokens, mentions)
         durations = Durations(source.text)
         best: dict[str, Finding] = {}
-        for mention, status in zip(mentions, statuses, strict=True):
+        for mention, status in [*zip(mentions, statuses, strict=True), *_onsets(every, mentions, statuses)]:
             if status is None:
                 continue
             finding = self._finding(source, mention, status, durations)
@@ -107,6 +109,18 @@ class Extractor:
             _QUALIFIERS.get(status),
             durations.of(mention.start, mention.end) if status in ("present", "uncertain") else None,
         )
+
+
+def _onsets(
+    every: Sequence[Mention], kept: Sequence[Mention], statuses: Sequence[FindingStatus | None]
+) -> Iterator[tuple[Mention, FindingStatus | None]]:
+    """How something began, said in the middle of it ("다리가 *갑자기* 차가워졌어요"): as true as what it is said of."""
+    starts = [mention.start for mention in kept]
+    for onset in every:
+        if onset.finding_id == ONSET and (index := bisect_right(starts, onset.start) - 1) >= 0:
+            around = kept[index]
+            if around is not onset and onset.end <= around.end and statuses[index] in ("present", "uncertain"):
+                yield onset, statuses[index]
 
 
 def _rank(finding: Finding) -> tuple[bool, int]:

@@ -67,6 +67,7 @@ OF_A_MOTHER = re.compile(
 """Where a mother writes of herself, the age of her baby is not the patient's."""
 _BABY = r"(?:아기|아가|애기|아이|애(?=[가는도 ])|신생아|영아|딸|아들)"
 NAMED_AGES: tuple[tuple[re.Pattern[str], float], ...] = (
+    (re.compile(r"(?:백일|100일)\s?(?:도\s?)?(?:안|못)\s?[된돼되]"), 80 * _DAY),
     (re.compile(r"(?:생후|태어난\s?지)\s?(?:한\s?달|1달)"), 1 / 12),
     (re.compile(r"(?:생후|태어난\s?지)\s?두\s?달"), 2 / 12),
     (re.compile(r"(?:생후|태어난\s?지)\s?(?:석|세)\s?달"), 3 / 12),
@@ -77,9 +78,7 @@ NAMED_AGES: tuple[tuple[re.Pattern[str], float], ...] = (
     (re.compile(r"(?:생후|태어난\s?지)\s?(?:열흘|보름|[이두]\s?주)"), 2 * _WEEK),
     (re.compile(r"(?:생후|태어난\s?지)\s?(?:삼|세|석)\s?주|삼칠일"), 3 * _WEEK),
     (
-        re.compile(
-            rf"(?:생후|태어난\s?지)\s?백일|백일\s?(?:된|갓|지난|쯤|도\s?안)|(?<!\d)100일\s?{_BABY}|백일\s?{_BABY}"
-        ),
+        re.compile(rf"(?:생후|태어난\s?지)\s?백일|백일\s?(?:된|갓|지난|쯤)|(?<!\d)100일\s?{_BABY}|백일\s?{_BABY}"),
         100 * _DAY,
     ),
     (
@@ -100,6 +99,20 @@ NAMED_AGES: tuple[tuple[re.Pattern[str], float], ...] = (
     (re.compile(r"\bnewborn\b(?!\s(?:screening|at home|baby at home))|(?<![가-힣])신생아(?!실)"), 10 * _DAY),
 )
 """Ages without a number, as babies' are told."""
+UNBORN = re.compile(
+    r"임신|태동|뱃속|배\s?속|태아|양수|산모|난임|\b(?:pregnan|womb|trimester|labou?r|waters broke|antenatal)"
+)
+YOUNG = (
+    (re.compile(r"(?<![가-힣])(?:아기|아가|애기|갓난애|젖먹이)(?=[가는도를의한]|\s|이가)"), 1.0),
+    (
+        re.compile(
+            r"\b(?:my|our|the|this) (?:baby|infant)\b|\bbaby (?:is|has|was|won't|passed|keeps|will|girl|boy|had)\b"
+        ),
+        0.5,
+    ),
+    (re.compile(r"\btoddler\b"), 2.0),
+)
+"""A baby or toddler of no stated age; what is told of an unborn one is not meant."""
 _EN_ONES = words(
     """
     one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
@@ -190,7 +203,7 @@ CELSIUS = (
     ),
     re.compile(
         r"(?<![\d.])(3[4-9](?:\.\d{1,2})?|4[0-3](?:\.\d{1,2})?)\s?"
-        r"(?:도(?![가-힣])|도(?=[가씨까정를의로 ])|°\s?c?(?!f)\b|degrees?\s?c|c(?![a-z]))"
+        r"(?:도(?![가-힣])|도(?=[가씨까정를의로예였인라래쯤나는에요네넘밖])|°\s?c?(?!f)\b|degrees?\s?c|c(?![a-z]))"
     ),
 )
 FAHRENHEIT = (

@@ -44,7 +44,12 @@ def _childs_age(text: str) -> float | None:
             return float(match.group(match.lastindex or 1)) * years
     if (spelled := patterns.SPELLED_EN.search(text)) is not None:
         return patterns.EN_COUNTS[spelled.group(1)] * patterns.EN_UNITS[spelled.group(2)]
-    return next((age for pattern, age in patterns.NAMED_AGES if pattern.search(text)), None)
+    named = next((age for pattern, age in patterns.NAMED_AGES if pattern.search(text)), None)
+    if named is not None or patterns.UNBORN.search(text) is not None:
+        return named
+    if any(pattern.search(text) for pattern in patterns.YEARS):
+        return None
+    return next((age for pattern, age in patterns.YOUNG if pattern.search(text)), None)
 
 
 def _sex(text: str) -> Sex | None:
