@@ -75,6 +75,8 @@ class CaseRequest:
     patient: Patient = field(default_factory=Patient)
     language: Language | None = None
     """None: detect from the text, English where there is none."""
+    explain: bool = False
+    """Whether saliency maps of the images are asked for: seconds of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,9 @@ class Prediction:
     risk: Risk
     attribution: dict[str, float]
     """Source -> share of the top condition's support, sums to 1."""
+    finding_effects: dict[str, float] = field(default_factory=dict)
+    """Finding id -> by how much the top condition's log odds fall when the finding is left out: above 0 it speaks for the
+    condition, below against. Findings that the network does not see are not there."""
     warnings: tuple[str, ...] = ()
     """Stable codes; api/ words them in the caller's language."""
 
@@ -233,6 +238,21 @@ class NamedFinding:
     quote: str
     status: FindingStatus
     duration_days: float | None = None
+    effect: float | None = None
+    """See `Prediction.finding_effects`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saliency:
+    """Where in an image the top condition's support lies, by occlusion."""
+
+    image: int
+    """Which of the case's images, from 0."""
+    condition_id: str
+    effects: tuple[tuple[float, ...], ...]
+    """Rows from the top: by how much the condition's log odds fall when that part of the image is covered."""
+    png: bytes
+    """The image in grey, red where `effects` are above 0, blue where below. Never stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +282,7 @@ class Analysis:
     warnings: tuple[str, ...]
     created_at: datetime
     scores: tuple[ClinicalScore, ...] = ()
+    saliency: tuple[Saliency, ...] = ()
 
 
 # --------------------------------------------------------------------------- feedback

@@ -15,9 +15,12 @@ class Encoder(Protocol):
     @property
     def manifest(self) -> Manifest: ...
 
-    def encode(self, case: Case, cancellation: Cancellation | None = None) -> tuple[Embedding, ...]:
+    def encode(
+        self, case: Case, cancellation: Cancellation | None = None, *, keep: bool = True
+    ) -> tuple[Embedding, ...]:
         """Embeddings (hidden_size,) float32 of the segments that this encoder reads; empty where there is none.
 
+        With `keep=False` the cache neither answers nor learns: for variants that nobody will send again.
         InvalidInputError for media that cannot be encoded, DeadlineError once cancelled, ArtifactError where the model
         gives NaN.
         """

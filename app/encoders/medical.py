@@ -24,6 +24,7 @@ class MedicalEncoder:
     def __init__(self, backbone: Backbone, cache: EmbeddingCache) -> None:
         self._backbone = backbone
         self._pooler = Pooler(cache, backbone.manifest, "text")
+        self._uncached = Pooler(NoCache(), backbone.manifest, "text")
 
     @classmethod
     def load(
@@ -53,7 +54,9 @@ class MedicalEncoder:
     def manifest(self) -> Manifest:
         return self._backbone.manifest
 
-    def encode(self, case: Case, cancellation: Cancellation | None = None) -> tuple[Embedding, ...]:
+    def encode(
+        self, case: Case, cancellation: Cancellation | None = None, *, keep: bool = True
+    ) -> tuple[Embedding, ...]:
         """See `base.Encoder`."""
         ids = self._backbone.text_ids(case.text)
         if not ids:
@@ -62,7 +65,8 @@ class MedicalEncoder:
         text = text_segment(ids)
         sequence = join(self._backbone.tokenizer.prefix, [text])
         job = Job((Source.MEDICAL_TEXT,), (text.ids,), lambda: [sequence])
-        return self._pooler.embed(job, lambda one: self.hidden_states(one.ids.tolist(), stop))
+        pooler = self._pooler if keep else self._uncached
+        return pooler.embed(job, lambda one: self.hidden_states(one.ids.tolist(), stop))
 
     def hidden_states(self, input_ids: list[int], cancellation: Cancellation | None = None) -> FloatArray:
         """Hidden states (seq, hidden) of the whole sequence after the cut layer."""

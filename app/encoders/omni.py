@@ -49,6 +49,7 @@ class OmniEncoder:
         self._tokens = tokens
         self._jobs = jobs
         self._pooler = Pooler(cache, backbone.manifest, jobs.scope)
+        self._uncached = Pooler(NoCache(), backbone.manifest, jobs.scope)
 
     @classmethod
     def load(
@@ -91,9 +92,11 @@ class OmniEncoder:
     def manifest(self) -> Manifest:
         return self._backbone.manifest
 
-    def encode(self, case: Case, cancellation: Cancellation | None = None) -> tuple[Embedding, ...]:
+    def encode(
+        self, case: Case, cancellation: Cancellation | None = None, *, keep: bool = True
+    ) -> tuple[Embedding, ...]:
         """See `base.Encoder`. Order: text, images, audio, video frames, video sound; joint: the text last."""
-        return tuple(self._encode(case, self._pooler, cancellation or Cancellation()))
+        return tuple(self._encode(case, self._pooler if keep else self._uncached, cancellation or Cancellation()))
 
     def _encode(self, case: Case, pooler: Pooler, cancellation: Cancellation) -> Iterator[Embedding]:
         def run(sequence: Segment) -> FloatArray:
@@ -130,6 +133,4 @@ class OmniEncoder:
 
     def warm_up(self) -> None:
         """See `base.Encoder`."""
-        uncached = Pooler(NoCache(), self.manifest, self._jobs.scope)
-        for _ in self._encode(warm_up_case(), uncached, Cancellation()):
-            pass
+        self.encode(warm_up_case(), keep=False)

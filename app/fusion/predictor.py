@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -64,9 +64,10 @@ class FusionPredictor:
         tokens = self._codec.tokens(evidence)
         if not tokens:
             raise ValueError("a case without evidence")
-        variants = [tokens, *self._left_out(tokens)]
-        scores = self._score(variants)
-        full = scores[0]
+        sources = self._left_out(tokens)
+        used, without = self._without_findings(evidence)
+        scores = self._score([tokens, *sources, *without])
+        full, by_source, by_finding = scores[0], scores[1 : len(sources) + 1], scores[len(sources) + 1 :]
         order = np.argsort(-full.probabilities, kind="stable")
         calibration = self._artifact.calibration
         modality = modality_of([token.source for token in tokens])
@@ -83,9 +84,18 @@ class FusionPredictor:
             coverage=calibration.coverage,
             set_size=min(set_size, shown),
             risk=assess(full.probabilities, self._severities, full.triage, (*evidence.red_flags, *evidence.scores)),
-            attribution=self._attribution(tokens, scores, int(order[0])),
+            attribution=self._attribution(tokens, full, by_source, int(order[0])),
+            finding_effects={
+                finding: _log_odds(full, int(order[0])) - _log_odds(score, int(order[0]))
+                for finding, score in zip(used, by_finding, strict=True)
+            },
             warnings=warnings,
         )
+
+    def log_odds(self, variants: Sequence[Evidence], condition_id: str) -> list[float]:
+        """The condition's calibrated log odds in each of several variants of one case; ValueError as in `predict`."""
+        number = self.conditions.index(condition_id)
+        return [_log_odds(score, number) for score in self._score([self._codec.tokens(one) for one in variants])]
 
     def _score(self, variants: list[list[EvidenceToken]]) -> list[_Scores]:
         """One batched forward pass over several token lists of the same case; an empty list scores as uniform."""
@@ -110,12 +120,22 @@ class FusionPredictor:
         """The case without each of its sources in turn, in the order of `_sources`."""
         return [[token for token in tokens if token.source != source] for source in _sources(tokens)]
 
+    def _without_findings(self, evidence: Evidence) -> tuple[list[str], list[list[EvidenceToken]]]:
+        """Ids of the findings that the network sees, and the case without each of them in turn."""
+        used = [finding for finding in evidence.findings if self._codec.findings_vector((finding,)).any()]
+        return [finding.finding_id for finding in used], [
+            self._codec.tokens(replace(evidence, findings=tuple(f for f in evidence.findings if f is not finding)))
+            for finding in used
+        ]
+
     @staticmethod
-    def _attribution(tokens: list[EvidenceToken], scores: list[_Scores], top: int) -> dict[str, float]:
+    def _attribution(
+        tokens: list[EvidenceToken], complete: _Scores, without: list[_Scores], top: int
+    ) -> dict[str, float]:
         """Share of each source: how much log probability the top condition loses without it, over all such losses."""
         sources = _sources(tokens)
-        full = np.log(max(float(scores[0].probabilities[top]), 1e-9))
-        losses = [max(full - np.log(max(float(score.probabilities[top]), 1e-9)), 0.0) for score in scores[1:]]
+        full = np.log(max(float(complete.probabilities[top]), 1e-9))
+        losses = [max(full - np.log(max(float(score.probabilities[top]), 1e-9)), 0.0) for score in without]
         total = sum(losses)
         if total <= 0.0:  # no single source carries the answer: they agree, so they share it
             return {source: 1.0 / len(sources) for source in sources}
@@ -138,6 +158,11 @@ class FusionPredictor:
         if top < calibration.min_probability[modality]:
             warnings.append("low_certainty")
         return tuple(warnings)
+
+
+def _log_odds(scores: _Scores, condition: int) -> float:
+    probability = min(max(float(scores.probabilities[condition]), 1e-9), 1.0 - 1e-6)
+    return float(np.log(probability) - np.log1p(-probability))
 
 
 def _sources(tokens: list[EvidenceToken]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from app.domain import (
@@ -29,8 +29,13 @@ from app.knowledge.schema import Specialty
 class CaseEncoder(Protocol):
     """A case in, one pooled embedding per modality segment out; called from one thread at a time."""
 
-    def encode(self, case: Case, cancellation: Cancellation | None = None) -> tuple[Embedding, ...]:
-        """Empty where the case holds nothing that this encoder reads. DeadlineError once cancelled."""
+    def encode(
+        self, case: Case, cancellation: Cancellation | None = None, *, keep: bool = True
+    ) -> tuple[Embedding, ...]:
+        """Empty where the case holds nothing that this encoder reads. DeadlineError once cancelled.
+
+        `keep=False`: not through the cache.
+        """
         ...
 
     def truncates(self, text: str) -> bool:
@@ -44,7 +49,16 @@ class Predictor(Protocol):
     @property
     def version(self) -> str: ...
 
+    @property
+    def sequence_layout(self) -> str:
+        """ "independent" where no segment of a case sees another one."""
+        ...
+
     def predict(self, evidence: Evidence) -> Prediction: ...
+
+    def log_odds(self, variants: Sequence[Evidence], condition_id: str) -> list[float]:
+        """The condition's calibrated log odds in each of several variants of one case."""
+        ...
 
 
 class ConditionEntry(Protocol):

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.domain import ClinicalScore, Embedding, Evidence, Finding, Patient, RedFlag, Source
+from app.domain import ClinicalScore, Embedding, Evidence, Finding, FindingQualifier, Patient, RedFlag, Source
 from app.errors import ArtifactError
 from app.fusion.artifact import EncoderIdentity, load_artifact
 from app.fusion.predictor import MIN_DIFFERENTIAL, FusionPredictor
@@ -130,3 +131,55 @@ def test_version_follows_content(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert len(first) == 12
     assert set(manifest["files"]) >= {"weights.safetensors", "config.json"}
+
+
+# --------------------------------------------------------------------------- findings for and against
+def found(finding_id: str, *, present: bool = True, qualifier: FindingQualifier | None = None) -> Finding:
+    return Finding(finding_id, present, finding_id, 0, len(finding_id), qualifier)
+
+
+def test_effects_are_what_the_case_loses_without_each_finding(predictor: FusionPredictor) -> None:
+    case = replace(full_case(), findings=(found("cough"), found("fever", present=False), found("chest_pain")))
+    prediction = predictor.predict(case)
+    top = prediction.differential[0].condition_id
+    assert list(prediction.finding_effects) == ["cough", "fever", "chest_pain"]
+    for index, effect in enumerate(prediction.finding_effects.values()):
+        without = replace(case, findings=case.findings[:index] + case.findings[index + 1 :])
+        full, less = predictor.log_odds([case, without], top)
+        assert effect == pytest.approx(full - less, abs=1e-4)
+    assert any(abs(effect) > 0.01 for effect in prediction.finding_effects.values())
+
+
+def test_findings_that_the_network_does_not_see_have_no_effect(predictor: FusionPredictor) -> None:
+    case = replace(
+        full_case(),
+        findings=(found("cough"), found("unknown"), found("fever", present=False, qualifier="family")),
+    )
+    assert list(predictor.predict(case).finding_effects) == ["cough"]
+    assert predictor.predict(replace(case, findings=())).finding_effects == {}
+
+
+def test_the_only_evidence_left_out_is_weighed_against_knowing_nothing(predictor: FusionPredictor) -> None:
+    prediction = predictor.predict(Evidence((), (found("cough"),)))
+    top = prediction.differential[0]
+    expected = np.log(top.probability / (1 - top.probability)) - np.log(1 / (len(predictor.conditions) - 1))
+    assert prediction.finding_effects["cough"] == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_leaving_findings_out_changes_nothing_else(predictor: FusionPredictor) -> None:
+    """One batch holds all variants: its padding must not leak into the case's own answer."""
+    case = replace(full_case(), findings=(found("cough"), found("chest_pain"), found("fever")))
+    prediction = predictor.predict(case)
+    assert sum(prediction.attribution.values()) == pytest.approx(1.0)
+    assert set(prediction.attribution) == {"omni/text", "omni/image", "medical/text", "findings", "vitals"}
+    for candidate in prediction.differential:
+        (odds,) = predictor.log_odds([case], candidate.condition_id)
+        assert 1 / (1 + np.exp(-odds)) == pytest.approx(candidate.probability, abs=1e-4)
+
+
+def test_log_odds_are_of_the_condition_that_is_asked_for(predictor: FusionPredictor) -> None:
+    case = full_case()
+    odds = [predictor.log_odds([case], condition)[0] for condition in predictor.conditions]
+    assert sum(1 / (1 + np.exp(-value)) for value in odds) == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(ValueError, match="not in tuple"):
+        predictor.log_odds([case], "no_such_condition")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -111,23 +111,29 @@ class FakeKnowledge:
 
 @dataclass
 class FakeEncoder:
-    """One embedding per segment; `before` runs in the inference thread first and may wait or raise."""
+    """One embedding per segment, an image's with its mean brightness; `before` runs in the inference thread first and
+    may wait or raise."""
 
     sources: tuple[Source, ...]
     before: Callable[[Case, Cancellation], None] = lambda _case, _cancellation: None
     calls: list[Case] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
 
-    def encode(self, case: Case, cancellation: Cancellation | None = None) -> tuple[Embedding, ...]:
+    def encode(
+        self, case: Case, cancellation: Cancellation | None = None, *, keep: bool = True
+    ) -> tuple[Embedding, ...]:
         self.calls.append(case)
+        self.kept.append(keep)
         self.before(case, cancellation or Cancellation())
-        present = {
-            Source.OMNI_TEXT: case.text is not None,
-            Source.MEDICAL_TEXT: case.text is not None,
-            Source.OMNI_IMAGE: bool(case.images),
-            Source.OMNI_AUDIO: case.audio is not None,
-            Source.OMNI_VIDEO: case.video is not None,
+        one = np.ones(4, np.float32)
+        vectors = {
+            Source.OMNI_TEXT: [one] * (case.text is not None),
+            Source.MEDICAL_TEXT: [one] * (case.text is not None),
+            Source.OMNI_IMAGE: [one * image.pixels.mean() for image in case.images],
+            Source.OMNI_AUDIO: [one] * (case.audio is not None),
+            Source.OMNI_VIDEO: [one] * (case.video is not None),
         }
-        return tuple(Embedding(source, np.ones(4, np.float32)) for source in self.sources if present[source])
+        return tuple(Embedding(source, vector) for source in self.sources for vector in vectors[source])
 
     def truncates(self, text: str) -> bool:
         return len(text) > MAX_FAKE_CHARS
@@ -139,6 +145,10 @@ class FakePredictor:
 
     status: AnalysisStatus = "ok"
     version: str = "f1"
+    sequence_layout: str = "independent"
+    warnings: tuple[str, ...] = ("low_certainty",)
+    """Where the status is not ok."""
+    effects: Mapping[str, float] = field(default_factory=dict)
     seen: list[Evidence] = field(default_factory=list)
 
     def predict(self, evidence: Evidence) -> Prediction:
@@ -155,8 +165,16 @@ class FakePredictor:
             set_size=2,
             risk=Risk(score=0.8, level="critical", confidence=0.6, triage=1),
             attribution={source: 1 / len(sources) for source in sources},
-            warnings=() if self.status == "ok" else ("low_certainty",),
+            finding_effects=dict(self.effects),
+            warnings=() if self.status == "ok" else self.warnings,
         )
+
+    def log_odds(self, variants: Sequence[Evidence], condition_id: str) -> list[float]:
+        """Brighter images speak for it."""
+        return [
+            sum(float(item.vector[0]) / 255 for item in one.embeddings if item.source is Source.OMNI_IMAGE)
+            for one in variants
+        ]
 
 
 @dataclass
