@@ -19,6 +19,10 @@ _B_REGULAR = frozenset("입잡씹뽑좁접업집꼽굽")
 _S_IRREGULAR = frozenset("붓낫짓긋잇젓")
 _D_IRREGULAR = frozenset("걷듣붇닫")
 _H_IRREGULAR = frozenset("랗렇갛겋맣멓얗옇")
+_LIKE_PARTICLES = frozenset("는은")
+"""몸무게가 *는* 것 같다 reads as 몸무게*는*: not taken for a verb."""
+_AFTER_DROPPED = ("는", "네", "니", "냐", "시", "세", "신", "실", "십", "셔", "셨", "더라")
+"""A stem of one syllable loses ㄹ before these; 도 and 머 by themselves are a particle and the start of 머리."""
 _H_FUSED = {"ㅏ": "ㅐ", "ㅓ": "ㅔ", "ㅑ": "ㅒ", "ㅕ": "ㅖ"}
 
 
@@ -59,7 +63,10 @@ def beginnings(stem: str) -> tuple[str, ...]:
     if syllable.final == " ":
         found = _open_stem(head, last, syllable)
     elif syllable.final == "ㄹ":
-        found = [head + compose(syllable.lead, syllable.vowel, final) for final in "ㄹ ㄴㅂ"]
+        bare = head + compose(syllable.lead, syllable.vowel)
+        found = [head + compose(syllable.lead, syllable.vowel, final) for final in "ㄹㄴㅂ"]
+        found = [form for form in found if form not in _LIKE_PARTICLES] + ([bare] if head else [])
+        found += [] if head else [bare + ending for ending in _AFTER_DROPPED]
     else:
         found = _closed_stem(head, last, syllable)
     return tuple(dict.fromkeys([stem, *found]))

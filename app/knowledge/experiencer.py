@@ -22,7 +22,8 @@ _EN_RELATIVES = "|".join(
     words(
         """
         mother mom mum mommy father dad daddy parents? brothers? sisters? siblings? husband wife spouse boyfriend
-        girlfriend fianc[eé]e? grandmother grandma grandfather grandpa grandparents? aunts? uncles? cousins? nephew
+        nan nana gran granny grandad granddad girlfriend fianc[eé]e?
+        grandmother grandma grandfather grandpa grandparents? aunts? uncles? cousins? nephew
         niece relatives? family friends? roommate flatmate coworkers? colleagues? neighbou?rs? classmates? in-law
         """
     )
@@ -30,6 +31,7 @@ _EN_RELATIVES = "|".join(
 _KO_RELATIVES = "|".join(
     words(
         """
+        장모님 장인어른 시어머님 시아버님 친정엄마 친정어머니 친정아버지 친정언니 시누이 선친
         시어머니 시아버지 친어머니 친아버지 외할머니 외할아버지 친할머니 친할아버지 큰아버지 작은아버지 어머니
         어머님 엄마 아버지 아버님 아빠 부모님 부모 할머니 할아버지 형제 자매 남매 누나 오빠 언니 남동생 여동생
         동생 형님 형 남편 아내 와이프 남자친구 여자친구 남친 여친 이모 고모 삼촌 외삼촌 사촌 조카 장인 장모

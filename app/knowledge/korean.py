@@ -82,6 +82,10 @@ _TEN_TIMES = re.compile(
 """열 is fever, but also ten: 열 번 is ten times; and 열 받다 is anger."""
 _TEN_AND = re.compile("(?<=열)(?:한|두(?!통|드)|세|네|다섯|여섯|일곱|여덟|아홉|댓|몇)")
 """Eleven and more, in one word: 열두 살, but 열 두통 is fever and a headache."""
+_NUMERALS = frozenset("두세네섯몇열0123456789")
+"""두 *배*로 붓고 is twice as much."""
+_SPLIT_ADVERBS = frozenset("다더막좀꽉확쭉또늘잘")
+"""Words of their own where a space follows: 커튼을 *다* 쳤어요 is not 다쳤어요."""
 _NOUN_TAIL = re.compile("|".join(sorted(NOUN_TAILS, key=len, reverse=True)))
 
 
@@ -107,6 +111,8 @@ class KoreanMatcher:
             node = first.get(character)
             if node is None or not (following in node.children or GAP in node.children or node.finding_id):
                 continue
+            if _is_particle_or_number(compact, index):
+                continue
             nouns: list[tuple[Node, int]] = []
             best = self._longest_from(compact, links, index, node, nouns)
             if best is not None:
@@ -124,6 +130,7 @@ class KoreanMatcher:
         stack = [(first, index + 1, False)]
         steps = 0
         text, size = compact.text, len(compact.text)
+        alone = text[index] in _SPLIT_ADVERBS and compact.follows_space(index + 1)
         while stack and steps < _MAX_STEPS:
             steps += 1
             node, position, negated = stack.pop()
@@ -140,7 +147,7 @@ class KoreanMatcher:
                         stack.append((child, end + 1, negated or turned))
             if position < size:
                 child = node.children.get(text[position])
-                if child is not None:
+                if child is not None and not (alone and position == index + 1):
                     stack.append((child, position + 1, negated))
         if best is None or best[0].finding_id is None:
             return None
@@ -195,6 +202,15 @@ def _describes_a_noun(compact: CompactText, end: int) -> bool:
     if decompose(compact.text[end - 1]).final != "ㄴ" or not compact.follows_space(end):
         return False
     return not compact.text.startswith(_BOUND_NOUNS, end)
+
+
+def _is_particle_or_number(compact: CompactText, index: int) -> bool:
+    """Whether what looks like a noun is none: the particle of 쪽*이* 아파요 is no tooth, 두 *배*로 no belly."""
+    character = compact.text[index]
+    if character == "이":
+        return not compact.starts_word(index) and compact.follows_space(index + 1)
+    is_counted = character == "배" and index > 0 and compact.text[index - 1] in _NUMERALS
+    return is_counted and compact.text[index + 1 : index + 2] in ("로", "나")
 
 
 def _shortest_weight(compact: CompactText, index: int) -> int:

@@ -17,7 +17,7 @@ from app.knowledge.patient_text import age_in, pressures
 
 _NORMAL_BELOW, _FEVER_FROM = 37.5, 38.0
 _OTHER_HEAT = re.compile(
-    r"(?:기온|수온|물|날씨|실내|방|사우나|찜질방|술|소주|각도|water|weather|outside|outdoor|oven|sauna|bath|turned|rotat\w*)"
+    r"(?:기온|수온|물|날씨|실내|방|사우나|찜질방|술|소주|각도|slr|거상|직거상|굴곡|신전|rom|water|weather|outside|outdoor|oven|sauna|bath|turned|rotat\w*)"
     r"[^.,\n]{0,12}$"
 )
 _LEAD = 24

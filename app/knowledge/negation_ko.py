@@ -29,16 +29,25 @@ _NOT_DOING = (
     rf"(?:여|어|아|려|해|이)?\s?(?!{_any(UNCEASING)})[가-힣]{{0,4}}?(?:지|진|질)(?:는|도|를|가)?\s?"
     rf"{_any(NEGATION_ADVERBS)}?\s?(?:않|못|안\s?[하해했])"
 )
-_DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING])
-_ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한)?"
+_NOT_BECAUSE = r"(?:서가|서는)\s?아니"
+_DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING, _NOT_BECAUSE])
+_ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한|신|으신|시던)?"
 _TAIL = re.compile(
     rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,3}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
 )
 _TESTED = re.compile(
     r"\s?(?:테스트|반응|검사|키트)(?![^.\n]{0,24}(?:양성|두\s?줄))[^.\n]{0,24}?(?:음성|(?<![가-힣])한\s?줄)"
 )
+_ABSENT_ALL = rf"\s?{_ADVERBS}(?:없(?!어지)|안\s?나|아니(?!라\s?도)|아닙|아니에요)"
+_ALTERNATIVE = re.compile(
+    rf"(?:이나|나|(?<=이나)|(?<=[가-힣]나))\s[가-힣]{{1,6}}(?:\s[가-힣]{{1,5}})?(?:\s같은\s?(?:건|것은|거는|게)|은|는|도){_ABSENT_ALL}"
+    rf"|거나\s(?:[가-힣]{{1,6}}\s){{0,2}}[가-힣]{{0,6}}(?:는|은|한|던)\s?(?:건|것은|거는|게|적은|적이|데는|데가|일은){_ABSENT_ALL}"
+    r"|지도\s(?:[가-힣]{1,6}\s){0,2}[가-힣]{1,6}지도\s?(?:않|못)"
+    r"|(?:\s?[·/]\s?[가-힣a-z]{1,8}){1,4}\s?(?:모두\s|다\s)?(?:없음|부인|음성|\(-\))"
+)
+"""Denied with something that is no finding of the lexicon: 류마티스*나 통풍 같은 건 없어요*, 오심*·조짐 없음*."""
 _CONNECTORS = words(
-    "이나 나 과 와 이랑 랑 도 및 또는 혹은 거나 하거나 이거나 증상 통증 증세 그리고 든지 이든 든 or and nor"
+    "이나 나 과 와 이랑 랑 도 및 또는 혹은 거나 하거나 이거나 증상 통증 증세 다른 그리고 든지 이든 든 or and nor"
 )
 _LINK = re.compile(rf"\s{{0,2}}(?:(?:{_any(_CONNECTORS)}|[,·/、+&ㆍ])\s{{0,2}}){{0,4}}")
 _LONGEST_LINK = 14
@@ -46,7 +55,7 @@ _LONGEST_LINK = 14
 
 def denied_after(text: str, end: int) -> bool:
     """Whether the text from `end` on denies the mention that ends there."""
-    return _TAIL.match(text, end) is not None or _TESTED.match(text, end) is not None
+    return any(pattern.match(text, end) is not None for pattern in (_TAIL, _TESTED, _ALTERNATIVE))
 
 
 def linked(text: str, end: int, start: int) -> bool:

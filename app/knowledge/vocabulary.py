@@ -93,6 +93,8 @@ _FAMILIES = {
     "soress": "sores",  # lesions, apart from what is sore
     "abdominal": "abd",
     "scaress": "scare scares scared scary",  # apart from scars
+    "buttock": "butt butts buttocks",  # apart from but
+    "spottingss": "spotting",  # of blood, apart from one spot
     "hivess": "hive hives",  # apart from HIV, which loses no ending
 }
 
