@@ -16,6 +16,7 @@ from app.knowledge.durations import Durations
 from app.knowledge.english import EnglishMatcher, Token, tokenize
 from app.knowledge.experiencer import Owner, others_findings
 from app.knowledge.forms import expand
+from app.knowledge.idioms import without_idioms
 from app.knowledge.korean import KoreanMatcher
 from app.knowledge.mention import Mention, keep_longest
 from app.knowledge.normalise import NormalisedText, normalise
@@ -54,6 +55,7 @@ class Extractor:
         every = read + [mention for mention in said if mention.finding_id in self._is_history]
         mentions = keep_longest(every)
         mentions = _without_stolen_negators(tokens, mentions)
+        mentions = without_idioms(source.text, mentions, self._is_history)
         statuses = self._statuses(source.text, tokens, mentions)
         durations = Durations(source.text)
         best: dict[str, Finding] = {}
@@ -193,6 +195,7 @@ def _denied_after(text: str, tokens: Sequence[Token], mentions: Sequence[Mention
         last = bisect_left(starts, mention.end) - 1
         english = mention.script == "latin" and last >= 0 and negation_en.denied_after(text, tokens, last)
         denied[index] = english or negation_ko.denied_after(text, mention.end)
+        denied[index] |= mention.script == "hangul" and negation_ko.denied_before(text, mention.start, mention.end)
         if not denied[index] and index + 1 < len(mentions):
             following = mentions[index + 1]
             in_list = denied[index + 1] or following.inner_negation

@@ -69,6 +69,12 @@ _DURATION = re.compile(
     r"(?:[0-9]{1,3}|한두|두세|서너|한|두|세|네|다섯|여섯|몇|수)(?:시간|분|일|주일|주|달|개월|년|번|차례)"
     r"(?:째|간|동안|정도|넘게|이상|전부터|전에|만에|씩)?"
 )
+_MANNER = re.compile(
+    r"(?:([가-힣]{1,3})\1(?:하게|거리게)?"
+    r"|(?:찢어질|깨질|터질|끊어질|빠질|부서질|쪼개질|떨어질|뽑힐|죽을|미칠|타는|불타는|찢는|찌르는|쑤시는|쥐어짜는|조이는|누르는|도려내는"
+    r"|칼로베는|칼로찌르는|바늘로찌르는|송곳으로찌르는|망치로때리는|두들겨맞은|전기오는|불나는)(?:듯이|듯|것처럼|것같이|정도로|만큼))"
+)
+"""How: mimetic words that say themselves twice (벌렁벌렁, 쿡쿡), and what pain is likened to (끊어질 듯이)."""
 _LINKING = frozenset([*_EXTENDERS, *_PARTICLES, *_ADVERBS, *_NEGATIONS, *"0123456789한두서세네다여몇수"])
 """The first syllables of everything that may come between two words of a form."""
 _AND = ("고", "며", "면서", "거나")
@@ -84,7 +90,7 @@ _TEN_AND = re.compile("(?<=열)(?:한|두(?!통|드)|세|네|다섯|여섯|일�
 """Eleven and more, in one word: 열두 살, but 열 두통 is fever and a headache."""
 _NUMERALS = frozenset("두세네섯몇열0123456789")
 """두 *배*로 붓고 is twice as much."""
-_SPLIT_ADVERBS = frozenset("다더막좀꽉확쭉또늘잘")
+_SPLIT_ADVERBS = frozenset("다더막좀꽉확쭉또늘잘후전")
 """Words of their own where a space follows: 커튼을 *다* 쳤어요 is not 다쳤어요."""
 _NOUN_TAIL = re.compile("|".join(sorted(NOUN_TAILS, key=len, reverse=True)))
 
@@ -248,7 +254,8 @@ class Links:
 
     def _ends(self, position: int) -> list[tuple[int, bool]]:
         compact, text = self._compact, self._compact.text
-        if text[position : position + 1] not in _LINKING:
+        manner = _MANNER.match(text, position)
+        if manner is None and text[position : position + 1] not in _LINKING:
             return [(position, False)]
         ends = [position]
         _extend(ends, text, _EXTENDERS, 0)
@@ -257,6 +264,7 @@ class Links:
         _extend(ends, text, _ADVERBS, 0)
         if len(ends) > nouns:
             _extend(ends, text, _ADVERBS, nouns)
+        ends.extend(match.end() for start in ends[:] if (match := _MANNER.match(text, start)))
         ends.extend(match.end() for start in ends[:] if (match := _DURATION.match(text, start)))
         distinct = dict.fromkeys(ends)
         spaced = compact.follows_space(position)

@@ -30,7 +30,8 @@ _NOT_DOING = (
     rf"{_any(NEGATION_ADVERBS)}?\s?(?:않|못|안\s?[하해했])"
 )
 _NOT_BECAUSE = r"(?:서가|서는)\s?아니"
-_DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING, _NOT_BECAUSE])
+_RATHER = r"다?기\s?보다는?"
+_DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING, _NOT_BECAUSE, _RATHER])
 _ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한|신|으신|시던)?"
 _TAIL = re.compile(
     rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,3}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
@@ -51,6 +52,15 @@ _CONNECTORS = words(
 )
 _LINK = re.compile(rf"\s{{0,2}}(?:(?:{_any(_CONNECTORS)}|[,·/、+&ㆍ])\s{{0,2}}){{0,4}}")
 _LONGEST_LINK = 14
+
+
+_NOT = re.compile(r"(?:(?:^|[,.!?\n]|[가-힣](?:은|는|이|가|도|을|를|로|서|데|고|며|만|엔|에|게))\s|^)안\s?$")
+_NOUN_GOES_ON = re.compile(r"(?:이|가|은|는|을|를|도|의|과|와|에|증|통)(?:\s|$)")
+
+
+def denied_before(text: str, start: int, end: int) -> bool:
+    """Whether 안 stands before a verb: 얼굴은 *안* 가려워요, but not 입 안 물집."""
+    return _NOT.search(text[max(0, start - 6) : start]) is not None and _NOUN_GOES_ON.match(text, end) is None
 
 
 def denied_after(text: str, end: int) -> bool:

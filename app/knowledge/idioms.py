@@ -1,0 +1,66 @@
+"""Words that look like a finding and tell of none: figures of speech, things, and what is only likened to something.
+
+"겁나 가려워요" is no fear, "a blister pack" no blister, "말도 못 하게 아파요" no loss of speech; and who was swollen "like a bee
+sting" was not stung. Read on normalised text; every repetition is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from app.knowledge.mention import Mention
+
+_IDIOMS = re.compile(
+    r"(?<![가-힣])(?:겁나게?\s(?=[가-힣])(?!하)"
+    r"|말도\s?못\s?(?:하게|할\s?(?:정도|만큼))"
+    r"|눈물이?\s?핑\s?(?:돌|도|돕|돈))"
+    r"|[가-힣](?:는지|은지|을지|인지)(?:도|를|는)?\s?(?:정확히\s|잘\s)?기억이?\s?(?:안\s?나|나지\s?않|못|없|가물)"
+    r"|실금\s?(?:처럼|같은|같이)"
+    r"|\bmuddl\w+\s(?:through|along)|\bon\sthe\sedge\sof|\btakes?\sthe\sedge\soff"
+    r"|\bfell\s(?:asleep|out\swith|behind|pregnant|in\slove|apart)|\bfall(?:s|ing)?\s(?:asleep|behind|off\sme)"
+    r"|\balcohol\s(?:rub|gel|hand\s?gel|wipes?|swabs?|sanitis\w+|sanitiz\w+)|\bblister\s(?:packs?|strips?)"
+    r"|\bsmoked\s(?:fish|salmon|mackerel|ham|meat|trout|bacon|sausages?)|\bexpecting\sto\b"
+    r"|\bgas\s(?:water\s)?(?:heaters?|boilers?|stoves?|cookers?|fires?|ovens?|hobs?|station)\b"
+    r"|\bat\sthe\ssurgery\b|\bseizure\s(?:tablets?|pills?|medic\w+|meds|drugs?)\b"
+    r"|\bpupils?\s(?:are\s|is\s|both\s)?sluggish|\bsharp\s(?:and|,)\s(?:peppery|metallic|sour)"
+    r"|\bbreath(?:s|ing)?\s(?:that\s)?smells?\sfine"
+)
+_LIKENED_KO = re.compile(
+    r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s|\s?듯이?\s"
+)
+"""벌레 물린 것처럼, 술 취한 듯, 모기 물린 것 같이."""
+_LIKENED_EN = re.compile(
+    r"(?:\b(?:like|as if|as though)\s(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad)\s){0,3}"
+    r"|\bas\s\w{2,10}\sas\s(?:an?\s)?|\brather\sthan\s(?:an?\s|being\s)?|\bmore\s\w{3,12}\sthan\s)$"
+)
+_LEAD = 36
+_COMPARED_WITH = frozenset(
+    {"hives", "pruritus", "insect_bite", "mosquito_bite", "tick_bite", "burn", "alcohol_use", "trauma", "acne_comedones"}
+)
+"""Findings that others are likened to; that a belly is *like a drum* or a rash *like hives* is read elsewhere."""
+
+
+def without_idioms(text: str, mentions: Iterable[Mention], is_history: Mapping[str, bool]) -> list[Mention]:
+    """Leaves out what a figure of speech only seems to say, and facts that something is only likened to."""
+    spans = [match.span() for match in _IDIOMS.finditer(text)]
+    return [
+        mention
+        for mention in mentions
+        if not any(
+            start < mention.end and mention.start < end and not (mention.start <= start and end <= mention.end)
+            for start, end in spans
+        )
+        and not (_may_be_likened(mention, is_history) and is_likened(text, mention))
+    ]
+
+
+def _may_be_likened(mention: Mention, is_history: Mapping[str, bool]) -> bool:
+    return mention.finding_id in _COMPARED_WITH or is_history[mention.finding_id]
+
+
+def is_likened(text: str, mention: Mention) -> bool:
+    """Whether `text` compares something with the mention ("like a sting", "벌레 물린 것처럼")."""
+    if _LIKENED_KO.match(text, mention.end) is not None:
+        return True
+    return _LIKENED_EN.search(text[max(0, mention.start - _LEAD) : mention.start]) is not None
