@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from app.domain import Finding, FindingQualifier, FindingStatus
-from app.knowledge import charting, measured, negation_en, negation_ko
+from app.knowledge import charting, laboratory, measured, negation_en, negation_ko
 from app.knowledge.certainty import is_uncertain
 from app.knowledge.durations import Durations
 from app.knowledge.english import EnglishMatcher, Token, tokenize
@@ -51,7 +51,7 @@ class Extractor:
         source = normalise(text)
         tokens = tokenize(source.text)
         read = [*self._english.mentions(tokens), *self._korean.mentions(source.text)]
-        said = [*charting.mentions(source.text), *measured.mentions(source.text)]
+        said = [*charting.mentions(source.text), *measured.mentions(source.text), *laboratory.mentions(source.text)]
         every = read + [mention for mention in said if mention.finding_id in self._is_history]
         mentions = keep_longest(every)
         mentions = _without_stolen_negators(tokens, mentions)

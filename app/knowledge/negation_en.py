@@ -71,6 +71,13 @@ def _opened(tokens: Sequence[Token], index: int, scope: Scope | None, inside: Se
     return "local"
 
 
+def _turns(tokens: Sequence[Token], index: int) -> bool:
+    """Whether "gone" says what became of it, not that it left: "the lump has gone hard"."""
+    if tokens[index].word != "gone" or index + 1 == len(tokens) or tokens[index + 1].gap:
+        return False
+    return tokens[index + 1].word in vocab.TURNED
+
+
 def denied_after(text: str, tokens: Sequence[Token], last: int) -> bool:
     """Whether what follows token `last` denies it: "fever: no", "chest pain is absent", "the rash has gone"."""
     if _AFTER_MARK.match(text, tokens[last].end):
@@ -81,7 +88,7 @@ def denied_after(text: str, tokens: Sequence[Token], last: int) -> bool:
         if token.gap or (place >= _LOOK_AHEAD and not is_test):
             return False
         if token.word in vocab.DENIED_AFTER:
-            return True
+            return not _turns(tokens, last + 1 + place)
         if token.word not in vocab.COPULAS and not (is_test and token.word in vocab.TESTS):
             return False
     return False

@@ -34,7 +34,7 @@ _RATHER = r"다?기\s?보다는?"
 _DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING, _NOT_BECAUSE, _RATHER])
 _ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한|신|으신|시던)?"
 _TAIL = re.compile(
-    rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,3}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
+    rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,4}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
 )
 _TESTED = re.compile(
     r"\s?(?:테스트|반응|검사|키트)(?![^.\n]{0,24}(?:양성|두\s?줄))[^.\n]{0,24}?(?:음성|(?<![가-힣])한\s?줄)"

@@ -175,14 +175,18 @@ SEXES: tuple[tuple[Sex, re.Pattern[str]], ...] = (
 PRESSURE = (
     re.compile(rf"(?:\bbp|blood pressure|혈압){_IS}(\d{{2,3}})\s?(?:/|over|에서|에)\s?(\d{{2,3}})"),
     re.compile(r"(?<![\d/])(\d{2,3})\s?/\s?(\d{2,3})\s?mm\s?hg"),
-    re.compile(r"(?<![\d/.])([7-9]\d|[12]\d\d)\sover\s(\d{2,3})(?![\d.])"),
+    re.compile(r"(?<![\d/.])([7-9]\d|[12]\d\d)\sover\s(\d{2,3})(?!\d|\.\d)"),
+    re.compile(r"혈압(?:을|이|은|도)?\s?(?:잰|재|쟀|측정)[가-힣]{0,5}\s(?:[가-힣]{1,3}\s)?(\d{2,3})\s?(?:/|에서|에)\s?(\d{2,3})"),
     re.compile(r"(?<![\d/.-])(?<!room )([1-2]\d\d)\s?/\s?([4-9]\d|1[0-6]\d)(?![\d/.-])"),
     re.compile(
         r"(?<![\d/.-])(1[0-9]\d|2[0-4]\d)에\s?([5-9]\d|1[0-5]\d)(?![\d.])(?=[\s,.]|이|나|정도|까지|으로|로|였|입|예|$)"
     ),
 )
 _WHOLE = r"(?!\d|\.\d|\s?/\s?\d)"
-SYSTOLIC = re.compile(rf"(?:\bsbp|systolic(?: blood pressure| bp)?|수축기\s?(?:혈압)?){_IS}(\d{{2,3}}){_WHOLE}")
+SYSTOLIC = re.compile(
+    rf"(?:\bsbp|systolic(?: blood pressure| bp)?|수축기\s?(?:혈압)?){_IS}(\d{{2,3}}){_WHOLE}"
+    rf"|(?:혈압(?:을|이|은|도)?\s?(?:재|쟀|측정)[가-힣]{{0,5}}|집에서\s잰\s혈압[이은]?)\s?(\d{{2,3}}){_WHOLE}(?!\s?에\s?\d)"
+)
 HEART_RATE = re.compile(
     rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박|맥[이은]){_IS}(?:분당\s?|1분에\s?)?(\d{{2,3}}){_WHOLE}"
     rf"|(?:심장|heart)[^.,\n\d]{{0,16}}(?:분당|1분에)\s?(\d{{2,3}}){_WHOLE}"

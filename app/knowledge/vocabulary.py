@@ -95,6 +95,9 @@ _FAMILIES = {
     "scaress": "scare scares scared scary",  # apart from scars
     "buttock": "butt butts buttocks",  # apart from but
     "spottingss": "spotting",  # of blood, apart from one spot
+    "lacess": "lace laces",  # apart from lac, a laceration
+    "aidss": "aids",  # the illness, apart from a hearing aid
+    "hissess": "hiss hissing hisses",  # apart from his
     "hivess": "hive hives",  # apart from HIV, which loses no ending
 }
 
@@ -177,6 +180,15 @@ MODALS = frozenset(words("can will would"))
 COMPARING = frozenset(words("such like this worse"))
 TROUBLES = frozenset(words("problem problems issue issues trouble difficulty difficulties"))
 DENIED_AFTER = frozenset(words("absent negative denied none resolved gone disappeared subsided normal"))
+TURNED = frozenset(
+    words(
+        """
+        hard firm solid red blue black purple white grey gray pale yellow green brown dark cold hot numb stiff dead
+        bad worse septic soft thick hoarse nasal quiet crusty scaly flaky puffy weak floppy limp right straight up
+        """
+    )
+)
+"""After "gone", what became of something that is still there."""
 COPULAS = frozenset(words("is are was were has have had been be now also all completely already totally both"))
 TESTS = frozenset(
     words("test tests kit screen swab strip result results and it they that came come back turned out yesterday")
