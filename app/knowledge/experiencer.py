@@ -35,6 +35,7 @@ _KO_RELATIVES = "|".join(
         시어머니 시아버지 친어머니 친아버지 외할머니 외할아버지 친할머니 친할아버지 큰아버지 작은아버지 어머니
         어머님 엄마 아버지 아버님 아빠 부모님 부모 할머니 할아버지 형제 자매 남매 누나 오빠 언니 남동생 여동생
         동생 형님 형 남편 아내 와이프 남자친구 여자친구 남친 여친 이모 고모 삼촌 외삼촌 사촌 조카 장인 장모
+        큰누님 누님 큰형 큰언니 큰오빠 집사람
         가족들 가족 친척 친구들 친구 동료들 동료 룸메이트 이웃
         """
     )
@@ -71,15 +72,21 @@ _PAST = re.compile(
 
 _SUPPOSED_BEFORE = re.compile(
     r"(?:worried about|afraid of|scared of|concerned about|fear of|could it be|could this be|is it|is this|rule out|r/o"
-    r"|screen(?:ed|ing)? for|(?:at )?risk (?:of|for)|vaccinat(?:ed|ion) (?:for|against))"
+    r"|screen(?:ed|ing)? for|test(?:ed|ing)? for|(?:at )?risk (?:of|for)|vaccinat(?:ed|ion) (?:for|against))"
     r"\s(?:having\s)?(?:(?:a|an|the|my)\s)?$"
 )
 _SUPPOSED_AFTER = re.compile(
-    r"(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|검진|예방|백신)"
+    r"(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|아니냐|검진|예방|백신)|\s?(?:초기)?(?:랑|와|과|하고)?\s?(?:너무\s|참\s)?비슷"
     r"|\s?(?:tests?\b|테스트|(?:반응\s?)?검사)(?![^.\n]{0,40}(?:positive|negative|양성|음성|줄|정상|없))"
 )
 _AROUND = frozenset({"carbon_monoxide_exposure", "others_with_same_symptoms"})
 """Of the house, not of the relative that is named with it."""
+_SEEN_BY_OTHERS = frozenset({"jaundice", "pallor", "snoring", "apnea", "facial_droop", "slurred_speech", "bad_breath"})
+_TELLING = re.compile(r"[가-힣]{0,4}(?:다고|냐고|라고|대요|더라고|데요)")
+"""아내가 눈이 노랗다고 해요: what relatives see in the patient, and say."""
+_NOTICING = re.compile(
+    r"(?:,\s)?\s(?:\w+\s)?(?:found|noticed|spotted|discovered|saw|pressed|(?:say|says|said|reckons|thinks)\s(?:that\s)?(?:i|my)\b)"
+)
 _LONGEST_LEAD = 40
 
 
@@ -113,6 +120,7 @@ def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[
         mention: zone
         for mention in listed
         if mention.finding_id not in _AROUND
+        and not (mention.finding_id in _SEEN_BY_OTHERS and _TELLING.match(text, mention.end))
         and (zone := _covering(zones, starts, mention, history=is_history[mention.finding_id])) is not None
     }
     tells_acutely = any(not is_history[mention.finding_id] for mention in covered)
@@ -148,6 +156,8 @@ def _zones(text: str) -> list[Zone]:
     for match in relatives:
         before = text[max(0, match.start() - _LONGEST_LEAD) : match.start()]
         if _NOT_SUBJECT.search(before) or _KO_NOT_SUBJECT.match(text, match.end()):
+            continue
+        if _NOTICING.match(text, match.end()):
             continue
         history_end = min(sentences.after(match.end()), persons.after(match.end()))
         kin = _NO_KIN.match(match.group()) is None

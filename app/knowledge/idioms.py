@@ -25,6 +25,17 @@ _IDIOMS = re.compile(
     r"|\bat\sthe\ssurgery\b|\bseizure\s(?:tablets?|pills?|medic\w+|meds|drugs?)\b"
     r"|\bpupils?\s(?:are\s|is\s|both\s)?sluggish|\bsharp\s(?:and|,)\s(?:peppery|metallic|sour)"
     r"|\bbreath(?:s|ing)?\s(?:that\s)?smells?\sfine"
+    r"|(?<![가-힣])(?:어디|누구|아무)(?:에게|한테|에게도|한테도|에)?\s?말도?\s?못\s?하"
+    r"|고추\s?농사|(?<![가-힣])배차(?=[가를\s])|햇빛\s?아래서?\s?보|경련처럼|쓰러지듯|(?:신경학적|이학적|신체)\s?검진"
+    r"|발작\s?(?:사이|간(?![가-힣])|중\s?안절부절)|\(발작\s?시\)|(?:마시면|먹으면|웃으면|공기|것에)[^.\n]{0,10}발작"
+    r"|\bfaint\s(?:(?:second|positive|pink|red|blotchy)\s)?(?:lines?|pink\w*|red\w*|rash|spots?|blotch\w*|positive|marks?|patch\w*|smell)\b"
+    r"|\b(?:won't|wont|doesn't|hard\sto|difficult\sto|toilet)\sflush\b"
+    r"|\bweight[\s-]loss\s(?:teas?|pills?|diets?|drugs?|supplements?|injections?|surgery|shakes?|tablets?|jabs?)\b"
+    r"|\btoothache\sin\s(?:the|my)\s(?:middle|small|back|knee|hip|arm|belly|chest)\b"
+    r"|\b(?:local|gp|doctor's|doctors)\ssurgery\b|/surgery\b"
+    r"|\b(?:cup|glass|plate|phone|fork|spoon|pen|pan|face|mouth|cereal|food)\s(?:has\s|have\s|just\s)?(?:slipped|slips|slipping|fell|falls)\b"
+    r"|\bwords\stumbled?\b|\bstruck\sby\sa\s[0-9]|\bgrave\ssite|\baid\s(?:worker|agency|camp|station)|\b(?:first|hearing)[\s-]aids?\b"
+    r"|\bcigarette\sburn"
 )
 _LIKENED_KO = re.compile(
     r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s|\s?듯이?\s"

@@ -95,6 +95,10 @@ _SPLIT_ADVERBS = frozenset("다더막좀꽉확쭉또늘잘후전")
 _NOUN_TAIL = re.compile("|".join(sorted(NOUN_TAILS, key=len, reverse=True)))
 
 
+_OTHER_WORDS = {"목": "발손길", "속": "계지연약접소", "변": "소", "배": "담"}
+"""Syllables that are another word after these: 소*변*, 계*속*, 발*목*."""
+
+
 class KoreanMatcher:
     """Finds the forms of a lexicon in text."""
 
@@ -116,6 +120,8 @@ class KoreanMatcher:
         for index, (character, following) in enumerate(pairwise(compact.text + " ")):
             node = first.get(character)
             if node is None or not (following in node.children or GAP in node.children or node.finding_id):
+                continue
+            if index and compact.text[index - 1] in _OTHER_WORDS.get(character, "") and not compact.starts_word(index):
                 continue
             if _is_particle_or_number(compact, index):
                 continue

@@ -13,8 +13,8 @@ from typing import Literal
 from app.knowledge import vocabulary as vocab
 from app.knowledge.english import Token
 
-Scope = Literal["list", "local"]
-"""`list` runs across commas ("no fever, cough or chills"); `local` ends at the first."""
+Scope = Literal["list", "local", "word"]
+"""`list` runs across commas ("no fever, cough or chills"); `local` ends at the first; `word` holds one ("non-itchy")."""
 
 _AFTER_MARK = re.compile(r"\s*[:=]\s*(?:no|none|neg|negative|absent|denied|nil|0|x)\b")
 _LOOK_AHEAD, _LOOK_AHEAD_TEST = 5, 8
@@ -31,12 +31,20 @@ def negated_tokens(tokens: Sequence[Token], inside: Set[int]) -> list[bool]:
     for index, token in enumerate(tokens):
         if scope is not None and _closes(tokens, index, scope):
             scope = None
-        if token.word in vocab.NEGATORS and index not in inside:
+        if _is_negator(tokens, index) and index not in inside:
             scope = _opened(tokens, index, scope, inside)
             flags.append(False)
             continue
         flags.append(scope is not None)
+        scope = None if scope == "word" else scope
     return flags
+
+
+def _is_negator(tokens: Sequence[Token], index: int) -> bool:
+    word = tokens[index].word
+    if word in vocab.HARDLY:
+        return index + 1 < len(tokens) and tokens[index + 1].word == "any"
+    return word in vocab.NEGATORS
 
 
 def _closes(tokens: Sequence[Token], index: int, scope: Scope) -> bool:
@@ -56,7 +64,11 @@ def _closes(tokens: Sequence[Token], index: int, scope: Scope) -> bool:
 def _opened(tokens: Sequence[Token], index: int, scope: Scope | None, inside: Set[int]) -> Scope | None:
     """The scope after the negator at `index`; unchanged where the negator denies nothing that follows it."""
     word = tokens[index].word
+    if word == "non":
+        return scope or "word"
     following = [token.word for token in tokens[index + 1 : index + 1 + _LOOK_AHEAD]]
+    if word == "never" and "so" in following[:2]:
+        return scope
     place = next((place for place, word in enumerate(following) if word not in vocab.PASSED), None)
     content = following[place] if place is not None else ""
     is_finding = place is not None and index + 1 + place in inside
@@ -66,9 +78,21 @@ def _opened(tokens: Sequence[Token], index: int, scope: Scope | None, inside: Se
         return scope
     if word in ("never", "not") and vocab.COMPARING.intersection(following) and not is_finding:
         return scope
+    if word == "without" and not _names_alternatives(tokens, index):
+        return "local"
     if word in vocab.LIST_NEGATORS or content in vocab.LIST_VERBS:
         return "list"
     return "local"
+
+
+def _names_alternatives(tokens: Sequence[Token], index: int) -> bool:
+    """Whether "or" or "nor" follows in the sentence: "without fever, cough or rash" goes on past its commas."""
+    for token in tokens[index + 1 :]:
+        if token.gap == ".":
+            return False
+        if token.word in ("or", "nor"):
+            return True
+    return False
 
 
 def _turns(tokens: Sequence[Token], index: int) -> bool:

@@ -17,7 +17,7 @@ SKIPPABLE = frozenset(
         become becoming became keep keeps kept start started starting starts
         very really so quite too just also extremely pretty rather somewhat bit little lot slightly much more
         constantly always often sometimes suddenly badly severely still now again
-        both all entire whole one either upper lower left right side sided part area region middle inner outer
+        both all entire whole one either upper lower left right l r lt rt side sided part area region middle inner outer
         severe bad terrible awful horrible constant mild slight sudden intense sharp dull persistent new
         worsening increasing acute chronic recurrent occasional frequent intermittent ongoing recent significant
         marked me him it in inside on at into across over near around down up towards through
@@ -27,8 +27,10 @@ SKIPPABLE = frozenset(
 """May stand between two words of a form, a few at a time; a form may also name them."""
 
 NEGATORS = frozenset(
-    words("no not non never without denies denied deny denying neither nor none absent negative"),
+    words("no not non never without denies denied deny denying neither nor none nil absent negative"),
 )
+HARDLY = frozenset(words("hardly barely scarcely"))
+"""Negators before "any" alone: "hardly any cough", but not "hardly sleeping"."""
 
 _CONTRACTED_NOT = words(
     """
@@ -91,7 +93,13 @@ _FAMILIES = {
     "itch": "itchy",
     "wheeze": "wheezy",
     "soress": "sores",  # lesions, apart from what is sore
-    "abdominal": "abd",
+    "abdominal": "abd abdo",
+    "right": "rt r",
+    "left": "lt l",
+    "pee": "wee weed peed weeing",
+    "stool": "poo poos poop poops",
+    "belly": "tummy tum",
+    "bottom": "bum",
     "scaress": "scare scares scared scary",  # apart from scars
     "buttock": "butt butts buttocks",  # apart from but
     "spottingss": "spotting",  # of blood, apart from one spot
@@ -99,6 +107,8 @@ _FAMILIES = {
     "aidss": "aids",  # the illness, apart from a hearing aid
     "hissess": "hiss hissing hisses",  # apart from his
     "hivess": "hive hives",  # apart from HIV, which loses no ending
+    "bumpedd": "bumped bumping",  # knocked, apart from bumps on the skin
+    "bangingg": "banging",  # of a head that aches, apart from one that was banged
 }
 
 IRREGULAR: dict[str, str] = {form: word for word, forms in _FAMILIES.items() for form in words(forms)}
@@ -128,6 +138,7 @@ RESTARTS = frozenset(
         """
         i my he she it there we patient pt has have had feel feels reports complains presents developed now
         severe bad terrible constant persistent worsening mild some positive also started woke came everything something
+        just
         """
     )
 )
@@ -136,7 +147,7 @@ RESTARTS = frozenset(
 ASKING = frozenset(words("do did does have has had am is are was were think believe"))
 """Before "i", these show that the negator still rules: "nor do I have fever", "I don't think I have a fever"."""
 
-LIST_NEGATORS = frozenset(words("no never without denies denied deny denying neither nor none negative absent"))
+LIST_NEGATORS = frozenset(words("no never without denies denied deny denying neither nor none nil negative absent"))
 LIST_VERBS = frozenset(
     words(
         """
