@@ -37,9 +37,7 @@ _IDIOMS = re.compile(
     r"|\bwords\stumbled?\b|\bstruck\sby\sa\s[0-9]|\bgrave\ssite|\baid\s(?:worker|agency|camp|station)|\b(?:first|hearing)[\s-]aids?\b"
     r"|\bcigarette\sburn"
 )
-_LIKENED_KO = re.compile(
-    r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s|\s?듯이?\s"
-)
+_LIKENED_KO = re.compile(r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s|\s?듯이?\s")
 """벌레 물린 것처럼, 술 취한 듯, 모기 물린 것 같이."""
 _LIKENED_EN = re.compile(
     r"(?:\b(?:like|as if|as though)\s(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad)\s){0,3}"
@@ -47,7 +45,17 @@ _LIKENED_EN = re.compile(
 )
 _LEAD = 36
 _COMPARED_WITH = frozenset(
-    {"hives", "pruritus", "insect_bite", "mosquito_bite", "tick_bite", "burn", "alcohol_use", "trauma", "acne_comedones"}
+    {
+        "hives",
+        "pruritus",
+        "insect_bite",
+        "mosquito_bite",
+        "tick_bite",
+        "burn",
+        "alcohol_use",
+        "trauma",
+        "acne_comedones",
+    }
 )
 """Findings that others are likened to; that a belly is *like a drum* or a rash *like hives* is read elsewhere."""
 

@@ -25,12 +25,16 @@ _SUGAR_KO = re.compile(
 _PRESSURE = re.compile(
     r"혈압(?:이|은|을|도)?\s?(?:재|쟀|측정)?[가-힣]{0,5}\s?(?:수축기\s)?(\d{2,3})(?:도\s?(?:안|채\s?안)|(?=\s?(?:밖에|나오|나와|나왔|이하|미만|까지)|이래|이에요|입니다))"
 )
-_SHARE = re.compile(r"(?<![a-z])(?:hb)?a1c(?:가|이|은|는)?\s?[:=]?\s?(\d{1,3}(?:\.\d)?)|당화\s?혈색소(?:가|이|는)?\s?(\d{1,2}(?:\.\d)?)")
+_SHARE = re.compile(
+    r"(?<![a-z])(?:hb)?a1c(?:가|이|은|는)?\s?[:=]?\s?(\d{1,3}(?:\.\d)?)|당화\s?혈색소(?:가|이|는)?\s?(\d{1,2}(?:\.\d)?)"
+)
 _KETONES = re.compile(
     r"(?:ketones?|케톤(?:체|이|은|가)?|bhb|beta-hydroxybutyrate|bohb)(?:\s?(?:are|is|of|at|were|now|[:=]))?\s?(\d{1,2}\.\d{1,2})(?!\d)"
 )
 _PH = re.compile(r"(?<![a-z])(?<!urine\s)(?<!소변\s)ph\s?[:=]?\s?(?:of\s)?(6\.[7-9]\d?|7\.[0-7]\d?)(?!\d)")
-_CARBOXY = re.compile(r"(?:cohb|carboxyh\w{6,14}|일산화탄소\s?헤모글로빈)(?:이|가|은)?\s?(?:level|of|is|was|[:=])?\s?(\d{1,2}(?:\.\d)?)(?![\d.])")
+_CARBOXY = re.compile(
+    r"(?:cohb|carboxyh\w{6,14}|일산화탄소\s?헤모글로빈)(?:이|가|은)?\s?(?:level|of|is|was|[:=])?\s?(\d{1,2}(?:\.\d)?)(?![\d.])"
+)
 _LACTATE = re.compile(r"(?:lactate|lac(?=\s\d)|젖산(?:염|이|은)?)\s?(?:of|is|was|level|[:=])?\s?(\d{1,2}\.\d)(?!\d)")
 _COMA = re.compile(r"(?<![a-z])gcs(?:가|이|는|은)?\s?(?:score|of|is|was|[:=])?\s?(\d{1,2})(?!\d|\.\d)")
 _MMOL = 18.0
@@ -60,7 +64,9 @@ def mentions(text: str) -> Iterator[Mention]:
     for match in _COMA.finditer(text):
         score = int(match.group(1))
         if 3 <= score <= 14:
-            yield _mention("loss_of_consciousness" if score <= 8 else "drowsiness" if score <= 12 else "confusion", match)
+            yield _mention(
+                "loss_of_consciousness" if score <= 8 else "drowsiness" if score <= 12 else "confusion", match
+            )
 
 
 def _milligrams(value: float, decimal: bool, unit: str | None) -> float | None:

@@ -176,7 +176,9 @@ PRESSURE = (
     re.compile(rf"(?:\bbp|blood pressure|혈압){_IS}(\d{{2,3}})\s?(?:/|over|에서|에)\s?(\d{{2,3}})"),
     re.compile(r"(?<![\d/])(\d{2,3})\s?/\s?(\d{2,3})\s?mm\s?hg"),
     re.compile(r"(?<![\d/.])([7-9]\d|[12]\d\d)\sover\s(\d{2,3})(?!\d|\.\d)"),
-    re.compile(r"혈압(?:을|이|은|도)?\s?(?:잰|재|쟀|측정)[가-힣]{0,5}\s(?:[가-힣]{1,3}\s)?(\d{2,3})\s?(?:/|에서|에)\s?(\d{2,3})"),
+    re.compile(
+        r"혈압(?:을|이|은|도)?\s?(?:잰|재|쟀|측정)[가-힣]{0,5}\s(?:[가-힣]{1,3}\s)?(\d{2,3})\s?(?:/|에서|에)\s?(\d{2,3})"
+    ),
     re.compile(r"(?<![\d/.-])(?<!room )([1-2]\d\d)\s?/\s?([4-9]\d|1[0-6]\d)(?![\d/.-])"),
     re.compile(
         r"(?<![\d/.-])(1[0-9]\d|2[0-4]\d)에\s?([5-9]\d|1[0-5]\d)(?![\d.])(?=[\s,.]|이|나|정도|까지|으로|로|였|입|예|$)"
@@ -196,7 +198,7 @@ BREATHING_RATE = re.compile(
     rf"(?:\brr|resp(?:iratory|iration)? rate|respirations|호흡\s?수|호흡){_IS}(?:분당\s?)?(\d{{1,2}}){_WHOLE}"
 )
 SATURATION = re.compile(
-    r"(?:\bsp[o0]2|\bsao2|\bo2 sat(?:uration)?s?|oxygen (?:saturation|sats?|level)|\bsats?|saturation"
+    r"(?:\bsatting|\bsaturating|\bsp[o0]2|\bsao2|\bo2 sat(?:uration)?s?|oxygen (?:saturation|sats?|level)|\bsats?|saturation"
     rf"|산소\s?포화도|포화도){_IS}(\d{{2,3}}(?:\.\d)?)(?!\d)"
 )
 CELSIUS = (
