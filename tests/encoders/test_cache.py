@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.domain import Case, Image
 from app.encoders.cache import DiskCache, NoCache
 from app.encoders.cache_files import BLOCK_BYTES
+from app.encoders.medical import MedicalEncoder
+from app.encoders.omni import OmniEncoder
 
 LARGE = 64 * 1024 * 1024
 
@@ -168,6 +171,29 @@ def test_no_cache_keeps_nothing():
     key = cache.key([b"x"])
     cache.put(key, _vector(0))
     assert cache.get(key) is None
+
+
+@pytest.mark.parametrize("encoder", ["omni", "medical"])
+def test_what_is_not_to_be_kept_is_neither_looked_up_nor_stored(omni_folder, medical_folder, tmp_path, encoder):
+    """A picture with a part covered: nobody sends it again, and a cache full of them would serve nobody."""
+    cache = DiskCache(tmp_path, LARGE)
+    loaded = (
+        OmniEncoder.load(omni_folder, threads=1, cache=cache)
+        if encoder == "omni"
+        else MedicalEncoder.load(medical_folder, threads=1, cache=cache)
+    )
+    case = Case(language="en", text="cough", images=(Image(np.zeros((32, 32, 3), np.uint8)),))
+    once = loaded.encode(case, keep=False)
+    assert (cache.stats.hits, cache.stats.misses, _entries(tmp_path)) == (0, 0, [])
+    kept = loaded.encode(case)
+    misses = cache.stats.misses
+    assert misses == len(kept) == len(_entries(tmp_path)) > 0
+    again = loaded.encode(case, keep=False)
+    assert (cache.stats.hits, cache.stats.misses) == (0, misses)
+    for one, two, three in zip(once, kept, again, strict=True):
+        assert one.source == two.source == three.source
+        assert np.array_equal(one.vector, two.vector)
+        assert np.array_equal(two.vector, three.vector)
 
 
 def test_two_processes_share_a_small_folder(tmp_path):
