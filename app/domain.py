@@ -217,8 +217,8 @@ class Prediction:
     attribution: dict[str, float]
     """Source -> share of the top condition's support, sums to 1."""
     finding_effects: dict[str, float] = field(default_factory=dict)
-    """Finding id -> by how much the top condition's log odds fall when the finding is left out: above 0 it speaks for the
-    condition, below against. Findings that the network does not see are not there."""
+    """Finding id -> by how much the top condition's log odds fall when the finding is left out: above 0 it speaks for
+    the condition, below against. Findings that the network does not see are not there."""
     warnings: tuple[str, ...] = ()
     """Stable codes; api/ words them in the caller's language."""
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.messages.catalogue import notice_text, warning_text
-from app.api.schemas import StorageHealth
-from app.domain import Analysis, AnalysisStatus, FindingStatus, Language, RiskLevel
+from app.api.schemas import MAX_IMAGES, StorageHealth
+from app.domain import Analysis, AnalysisStatus, FindingStatus, Language, NamedFinding, RiskLevel
 from app.memory import MemoryUsage
 from app.memory_plan import MemoryPlan, PartKind
 from app.services.feedback import FeedbackReceipt
 from app.services.host import LoadState
 
+MIN_EFFECT = 0.1
+MAX_EFFECTS = 5
 DISCLAIMER: dict[Language, str] = {
     "en": "Decision support only, not a diagnosis. A clinician must judge every case. In an emergency call the "
     "emergency services.",
@@ -48,11 +52,34 @@ class FindingAnswer(AnswerModel):
     status: FindingStatus = Field(description="absent: denied; past: over since long; family: a relative's")
     quote: str = Field(description="The words that say so")
     duration_days: float | None = Field(None, description="How long it has lasted, where the text says so")
+    effect: float | None = Field(
+        None,
+        description="By how much the first condition's log odds fall without it; null where the model sees none of it",
+    )
 
 
 class WarningAnswer(AnswerModel):
     code: str
     detail: str
+
+
+class EffectAnswer(AnswerModel):
+    """A finding that moved the first condition."""
+
+    name: str
+    status: FindingStatus
+    effect: float = Field(description="By how much the first condition's log odds fall without it")
+
+
+class SaliencyAnswer(AnswerModel):
+    """Where in an image the support for a condition lies, by covering one part after the other."""
+
+    image: int = Field(ge=0, le=MAX_IMAGES - 1, description="Which of the case's images, from 0")
+    condition_id: str = Field(description="The first condition of the differential")
+    grid: list[list[float]] = Field(
+        description="Rows from the top: by how much the condition's log odds fall when this part is covered"
+    )
+    png: str = Field(description="base64: the image in grey, red where the grid is above 0, blue where below")
 
 
 class ScoreAnswer(AnswerModel):
@@ -70,6 +97,10 @@ class Metadata(AnswerModel):
     categories: list[str] = Field(description="Medical specialties, the likeliest first")
     modalities: list[str] = Field(description="Of text, image, audio, video, vitals: what was given")
     attribution: dict[str, float] = Field(description="Source -> its share of the support for the first condition")
+    supporting: list[EffectAnswer] = Field(
+        description="Findings that speak for the first condition, the strongest first"
+    )
+    opposing: list[EffectAnswer] = Field(description="Findings that speak against it, the strongest first")
     profile: str
     models: dict[str, str] = Field(description="What answered: part -> version")
     language: Language
@@ -91,6 +122,7 @@ class AnalyzeAnswer(AnswerModel):
     recommendations: list[str]
     differential: list[CandidateAnswer] = Field(description="Most probable first")
     findings: list[FindingAnswer]
+    saliency: list[SaliencyAnswer] = Field(description="One map per image, where `explain` asks for them")
     metadata: Metadata
     disclaimer: str
 
@@ -116,8 +148,18 @@ class AnalyzeAnswer(AnswerModel):
                     status=item.status,
                     quote=item.quote,
                     duration_days=item.duration_days,
+                    effect=_effect(item),
                 )
                 for item in analysis.findings
+            ],
+            saliency=[
+                SaliencyAnswer(
+                    image=item.image,
+                    condition_id=item.condition_id,
+                    grid=[list(row) for row in item.effects],
+                    png=base64.b64encode(item.png).decode("ascii"),
+                )
+                for item in analysis.saliency
             ],
             metadata=_metadata(analysis),
             disclaimer=DISCLAIMER[analysis.language],
@@ -129,6 +171,8 @@ def _metadata(analysis: Analysis) -> Metadata:
         categories=list(analysis.categories),
         modalities=list(analysis.modalities),
         attribution=analysis.attribution,
+        supporting=_strongest(analysis, lambda effect: effect),
+        opposing=_strongest(analysis, lambda effect: -effect),
         profile=analysis.profile,
         models=analysis.models,
         language=analysis.language,
@@ -149,6 +193,20 @@ def _metadata(analysis: Analysis) -> Metadata:
         coverage=analysis.coverage,
         set_size=analysis.set_size,
     )
+
+
+def _effect(finding: NamedFinding) -> float | None:
+    return None if finding.effect is None else round(finding.effect, 3) + 0.0  # never -0.0
+
+
+def _strongest(analysis: Analysis, strength: Callable[[float], float]) -> list[EffectAnswer]:
+    """Findings whose effect is worth naming, the strongest first; in the order of the text where they are equal."""
+    named = [
+        EffectAnswer(name=item.name, status=item.status, effect=effect)
+        for item in analysis.findings
+        if (effect := _effect(item)) is not None and strength(effect) >= MIN_EFFECT
+    ]
+    return sorted(named, key=lambda item: -strength(item.effect))[:MAX_EFFECTS]
 
 
 class FeedbackAnswer(AnswerModel):

@@ -21,7 +21,8 @@ from app.services.decoding import image_field
 from app.services.language import detect_language
 
 _FILES = ("image", "audio", "video")
-_FIELDS = ("text", *_FILES, "language", "patient")
+_FIELDS = ("text", *_FILES, "language", "explain", "patient")
+_BOOLEANS = (b"true", b"false")
 _NFC_GROWTH = 4
 """No text shrinks by more than this when it is composed: a longer one need not be looked at."""
 
@@ -69,6 +70,18 @@ def read_multipart_case(content_type: str, body: bytes, limits: InputLimits) -> 
         return CaseReading(language, error)
 
 
+def explain_in_query(values: Sequence[str]) -> bool | None:
+    """What the query parameter `explain`, given so often, asks for; None where it is not there.
+
+    ValidationFailedError.
+    """
+    if len(values) > 1:
+        raise ValidationFailedError([FieldError("/explain", "field_repeated")])
+    if any(value not in {"true", "false"} for value in values):
+        raise ValidationFailedError([FieldError("/explain", "not_a_boolean")])
+    return values[0] == "true" if values else None
+
+
 def clean_text(text: str | None, max_chars: int, *, at: str = "/text") -> str | None:
     """The text cleaned; None where nothing is left of it.
 
@@ -108,6 +121,7 @@ def _case_of_json(request: AnalyzeRequest, limits: InputLimits) -> CaseRequest:
         video=None if video is None else decode_inline(video, max_bytes=media.max_video_bytes, field="video"),
         patient=Patient() if request.patient is None else request.patient.to_domain(),
         language=request.language,
+        explain=bool(request.explain),
     )
 
 
@@ -123,6 +137,7 @@ def _case_of_parts(parts: Sequence[Part], limits: InputLimits) -> CaseRequest:
         video=bytes(by_name["video"].data) if "video" in by_name else None,
         patient=Patient() if patient is None else _patient(patient),
         language=None if language is None else _language(language.data),
+        explain="explain" in by_name and by_name["explain"].data == b"true",
     )
 
 
@@ -138,6 +153,8 @@ def _check_parts(parts: Sequence[Part]) -> None:
     language = next((part for part in parts if part.name == "language"), None)
     if language is not None and _language(language.data) is None:
         wrong.append(FieldError("/language", "not_a_choice", {"choices": "en or ko"}))
+    if any(part.name == "explain" and part.data not in _BOOLEANS for part in parts):
+        wrong.append(FieldError("/explain", "not_a_boolean"))
     if wrong:
         raise ValidationFailedError(wrong)
 

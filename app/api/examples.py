@@ -56,6 +56,11 @@ _METADATA: dict[str, Any] = {
     "categories": ["심장내과"],
     "modalities": ["text", "vitals"],
     "attribution": {"omni/text": 0.42, "medical/text": 0.33, "findings": 0.19, "vitals": 0.06},
+    "supporting": [
+        {"name": "흉통", "status": "present", "effect": 1.842},
+        {"name": "기침", "status": "absent", "effect": 0.214},
+    ],
+    "opposing": [],
     "profile": "embedded",
     "models": {"omni": "0a1b2c3d4e5f", "medical": "5f4e3d2c1b0a", "knowledge": "9f8e7d6c5b4a", "fusion": "v1"},
     "language": "ko",
@@ -83,9 +88,10 @@ ANALYZE_ANSWER: dict[str, Any] = {
         {"condition_id": "unstable_angina", "icd10": "I20.0", "name": "불안정 협심증", "probability": 0.17},
     ],
     "findings": [
-        {"name": "흉통", "present": True, "status": "present", "quote": "가슴이 쥐어짜듯 아프고"},
-        {"name": "기침", "present": False, "status": "absent", "quote": "기침은 없습니다"},
+        {"name": "흉통", "present": True, "status": "present", "quote": "가슴이 쥐어짜듯 아프고", "effect": 1.842},
+        {"name": "기침", "present": False, "status": "absent", "quote": "기침은 없습니다", "effect": 0.214},
     ],
+    "saliency": [],
     "metadata": _METADATA,
     "disclaimer": "이 결과는 의사결정 지원용이며 진단이 아닙니다.",
 }

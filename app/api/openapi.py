@@ -95,6 +95,14 @@ IDEMPOTENCY_HEADER: dict[str, Any] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
 }
 
+EXPLAIN_PARAMETER: dict[str, Any] = {
+    "name": "explain",
+    "in": "query",
+    "required": False,
+    "description": "Whether to draw saliency maps of the images; wins over the body's `explain`.",
+    "schema": {"type": "boolean"},
+}
+
 
 def json_body(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]:
     """`openapi_extra` of a route that reads `model` as JSON."""
@@ -111,6 +119,7 @@ def upload_body() -> dict[str, Any]:
         "audio": file,
         "video": file,
         "language": {"type": "string", "enum": ["en", "ko"]},
+        "explain": {"type": "boolean", "description": "Whether to draw saliency maps of the images"},
         "patient": {"$ref": _REF.format(model="PatientRequest")},
     }
     content = {

@@ -95,6 +95,10 @@ class AnalyzeRequest(WireModel):
     language: Language | None = Field(
         default=None, description="Language of the answer; else the text's, else Accept-Language's, else English"
     )
+    explain: bool | None = Field(
+        default=None,
+        description="Whether to draw where in each image the first condition's support lies: takes seconds",
+    )
     patient: PatientRequest | None = Field(default=None, description="What is known of the patient")
 
 

@@ -20,7 +20,7 @@ from app.services.naming import Identity, name_analysis
 from app.services.pipeline import StageClock, infer
 from app.services.pools import WorkerPool
 from app.services.ports import Observer
-from app.services.privacy import without_quotes
+from app.services.privacy import without_pictures, without_quotes
 
 NOT_STORED = "not_stored"
 
@@ -89,7 +89,9 @@ class AnalysisService:
                 case = await place.decode(partial(components.media.decode, request, language))
         else:
             case = Case(language=language, text=request.text, patient=request.patient)
-        work = partial(infer, case, components, clock, place.cancellation, time.perf_counter())
+        within_s = self._policy.deadline_s if request.explain else None
+        submitted = time.perf_counter()
+        work = partial(infer, case, components, clock, place.cancellation, submitted, explain_within_s=within_s)
         inference = await place.infer(work)
         identity = Identity(f"an_{uuid.uuid4().hex}", self._policy.profile, datetime.now(UTC))
         with clock.stage("naming"):
@@ -100,6 +102,7 @@ class AnalysisService:
         self, analysis: Analysis, evidence: Evidence, text: str | None, components: Components, clock: StageClock
     ) -> Analysis:
         kept, kept_evidence = (analysis, evidence) if self._policy.store_text else without_quotes(analysis, evidence)
+        kept = without_pictures(kept)
         kept_text = text if self._policy.store_text else None
         try:
             with clock.stage("store"):

@@ -8,9 +8,10 @@ from datetime import datetime
 from app.domain import Analysis, Case, Language, NamedCandidate, NamedFinding, Patient, Prediction, Vitals
 from app.knowledge.schema import Specialty
 from app.services.host import Components
+from app.services.missing import what_would_help
 from app.services.pipeline import Inference
 from app.services.ports import Knowledge
-from app.services.wording import GENERAL_ADVICE, INSUFFICIENT_EVIDENCE, MORE_EVIDENCE
+from app.services.wording import GENERAL_ADVICE, INSUFFICIENT_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def name_analysis(
         language=language,
         diagnosis=_diagnosis(prediction, knowledge, language),
         risk=prediction.risk,
-        recommendations=_recommendations(prediction, knowledge, language),
+        recommendations=_recommendations(case, inference, knowledge),
         differential=_differential(prediction, knowledge, language),
         findings=tuple(
             NamedFinding(
@@ -42,6 +43,7 @@ def name_analysis(
                 finding.quote,
                 finding.status,
                 finding.duration_days,
+                prediction.finding_effects.get(finding.finding_id),
             )
             for finding in inference.evidence.findings
         ),
@@ -57,6 +59,7 @@ def name_analysis(
         warnings=prediction.warnings + inference.warnings,
         created_at=identity.created_at,
         scores=inference.evidence.scores,
+        saliency=inference.saliency,
     )
 
 
@@ -78,10 +81,11 @@ def _diagnosis(prediction: Prediction, knowledge: Knowledge, language: Language)
     return knowledge.name(prediction.differential[0].condition_id, language)
 
 
-def _recommendations(prediction: Prediction, knowledge: Knowledge, language: Language) -> tuple[str, ...]:
+def _recommendations(case: Case, inference: Inference, knowledge: Knowledge) -> tuple[str, ...]:
+    prediction, language = inference.prediction, case.language
     level = prediction.risk.level
     if prediction.status == "insufficient_evidence":
-        return (GENERAL_ADVICE[level][language], *MORE_EVIDENCE[language])
+        return (GENERAL_ADVICE[level][language], *what_would_help(case, inference.evidence, prediction, knowledge))
     return knowledge.recommendations(prediction.differential[0].condition_id, level, language)
 
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from app.domain import Case, Evidence, Finding, Patient, Prediction, Vitals
+from app.domain import Case, Evidence, Finding, Patient, Prediction, Saliency, Vitals
 from app.encoders.session import Cancellation
 from app.services.host import Components
 from app.services.ports import Observer
+from app.services.saliency import saliency_maps, time_budget
 
 T = TypeVar("T")
+SALIENCY_SKIPPED = "saliency_skipped"
 
 
 class StageClock:
@@ -36,9 +38,13 @@ class StageClock:
         self.timings_ms[name] = round(seconds * 1000, 2)
         self._observer.stage(name, seconds)
 
+    def elapsed_s(self) -> float:
+        """Seconds since the clock was made."""
+        return time.perf_counter() - self._started
+
     def total(self) -> None:
         """Close the clock: everything since it was made."""
-        self.note("total", time.perf_counter() - self._started)
+        self.note("total", self.elapsed_s())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,22 @@ class Inference:
     prediction: Prediction
     warnings: tuple[str, ...]
     predictor_version: str
+    saliency: tuple[Saliency, ...] = ()
 
 
 def infer(
-    case: Case, components: Components, clock: StageClock, cancellation: Cancellation, submitted: float
+    case: Case,
+    components: Components,
+    clock: StageClock,
+    cancellation: Cancellation,
+    submitted: float,
+    *,
+    explain_within_s: float | None = None,
 ) -> Inference:
     """Findings, both encoders, fusion. `submitted`: `time.perf_counter()` when the case began to wait.
 
-    DeadlineError once cancelled: looked at between the steps, and by the encoders at each node.
+    `explain_within_s`: also saliency maps of the images, where this deadline, counted from the clock's start, leaves
+    time for them. DeadlineError once cancelled: looked at between the steps, and by the encoders at each node.
     """
     clock.note("queue", time.perf_counter() - submitted)
     cancellation.check()
@@ -74,7 +88,25 @@ def infer(
     evidence = Evidence(embeddings=embeddings, findings=findings, red_flags=red_flags, patient=patient, scores=scores)
     with clock.stage("fusion"):
         prediction = predictor.predict(evidence)
-    return Inference(evidence, prediction, _case_warnings(case, components), predictor.version)
+    warnings = _case_warnings(case, components)
+    maps: tuple[Saliency, ...] = ()
+    if explain_within_s is not None and case.images:
+        cancellation.check()
+        with clock.stage("explain"):
+            budget_s = time_budget(explain_within_s, clock.elapsed_s())
+            condition_id = prediction.differential[0].condition_id
+            maps = saliency_maps(
+                case,
+                evidence,
+                condition_id,
+                components.omni,
+                predictor,
+                budget_s=budget_s,
+                cancellation=cancellation,
+            )
+        if len(maps) < len(case.images):
+            warnings += (SALIENCY_SKIPPED,)
+    return Inference(evidence, prediction, warnings, predictor.version, maps)
 
 
 def _read_text(case: Case, components: Components) -> tuple[tuple[Finding, ...], Patient]:

@@ -1,4 +1,4 @@
-"""What is kept of an analysis when texts are not: everything but the patient's own words."""
+"""What is kept of an analysis: never a picture, and where texts are not kept, not the patient's own words either."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def without_quotes(analysis: Analysis, evidence: Evidence) -> tuple[Analysis, Ev
         replace(analysis, findings=tuple(replace(finding, quote="") for finding in analysis.findings)),
         replace(evidence, findings=tuple(replace(finding, quote="") for finding in evidence.findings)),
     )
+
+
+def without_pictures(analysis: Analysis) -> Analysis:
+    """The same without the saliency maps: each of them shows the picture that it explains."""
+    return replace(analysis, saliency=())

@@ -9,17 +9,6 @@ INSUFFICIENT_EVIDENCE: dict[Language, str] = {
     "ko": "진단을 제시하기에는 정보가 부족합니다",
 }
 
-MORE_EVIDENCE: dict[Language, tuple[str, ...]] = {
-    "en": (
-        "Add what is missing: the main complaint, when it began, how it changed, and which other symptoms there are.",
-        "Add age, sex and vital signs where they are known.",
-    ),
-    "ko": (
-        "부족한 정보를 추가하십시오: 주된 증상, 시작된 시점, 경과, 함께 나타난 다른 증상.",
-        "나이, 성별, 활력징후를 알고 있다면 함께 입력하십시오.",
-    ),
-}
-
 GENERAL_ADVICE: dict[RiskLevel, dict[Language, str]] = {
     "low": {
         "en": "If symptoms last or get worse, see a clinician.",

@@ -14,9 +14,13 @@ from tests.services.fakes import CONDITIONS, FakeEncoder, FakePredictor, FakeSto
 
 KEYS = {"analysis_id", "status", "diagnosis", "risk", "recommendations", "differential", "findings"} | {
     "metadata",
+    "saliency",
     "disclaimer",
 }
-METADATA = {"categories", "modalities", "attribution", "profile", "models", "language", "timings_ms", "warnings"}
+METADATA = {"categories", "modalities", "attribution", "profile", "models", "language", "timings_ms", "warnings"} | {
+    "supporting",
+    "opposing",
+}
 
 
 async def test_the_answer_has_the_stated_shape() -> None:
@@ -31,7 +35,14 @@ async def test_the_answer_has_the_stated_shape() -> None:
     assert probabilities == sorted(probabilities, reverse=True)
     assert set(answer["differential"][0]) == {"condition_id", "icd10", "name", "probability"}
     assert answer["findings"] == [
-        {"name": "가슴 통증", "present": True, "status": "present", "quote": "가슴 통증", "duration_days": None}
+        {
+            "name": "가슴 통증",
+            "present": True,
+            "status": "present",
+            "quote": "가슴 통증",
+            "duration_days": None,
+            "effect": None,
+        }
     ]
     assert answer["metadata"]["modalities"] == ["text", "vitals"]
     assert answer["metadata"]["profile"] == "clinic-a"

@@ -9,6 +9,12 @@ WARNINGS: dict[str, Message] = {
         "The text is longer than a model reads: what stands at its end was not looked at by every part.",
         "텍스트가 모델이 읽을 수 있는 길이보다 깁니다. 뒷부분은 일부 모델이 읽지 못했습니다.",
     ),
+    "saliency_skipped": Message(
+        "There was no time for the saliency map of every image: send the case again when the service is less busy, or "
+        "with fewer images.",
+        "시간이 부족하여 주목 영역 지도를 만들지 못한 영상이 있습니다. 서비스가 한가할 때 다시 보내거나 영상 수를 줄여 "
+        "보내십시오.",
+    ),
     "not_stored": Message(
         "This analysis could not be stored: feedback cannot refer to its analysis_id.",
         "이 분석은 저장되지 않았습니다. analysis_id로 피드백을 보낼 수 없습니다.",

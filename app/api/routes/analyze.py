@@ -13,10 +13,10 @@ from starlette.responses import Response
 from app.api import examples
 from app.api.answers import AnalyzeAnswer
 from app.api.body import JSON_TYPES, MULTIPART_TYPES, BodyLease, read_body, require_content_type
-from app.api.case_reader import CaseReading, read_json_case, read_multipart_case
+from app.api.case_reader import CaseReading, explain_in_query, read_json_case, read_multipart_case
 from app.api.context import context_of
 from app.api.disconnect import while_connected
-from app.api.openapi import ANALYZE_RESPONSES, json_body, upload_body
+from app.api.openapi import ANALYZE_RESPONSES, EXPLAIN_PARAMETER, json_body, upload_body
 from app.api.schemas import AnalyzeRequest
 from app.api.state import ApiState, Caller, State
 from app.domain import CaseRequest
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/api/v1", tags=["analysis"])
     summary="Analyse one case",
     response_model=AnalyzeAnswer,
     responses=ANALYZE_RESPONSES,
-    openapi_extra=json_body(AnalyzeRequest, examples.ANALYZE_REQUESTS),
+    openapi_extra={**json_body(AnalyzeRequest, examples.ANALYZE_REQUESTS), "parameters": [EXPLAIN_PARAMETER]},
 )
 async def analyze(request: Request, state: State, _caller: Caller) -> Response:
     """A case as JSON, media as base64 or `data:` URI; the answer names conditions in the caller's language."""
@@ -45,7 +45,7 @@ async def analyze(request: Request, state: State, _caller: Caller) -> Response:
     summary="Analyse one case, media as files",
     response_model=AnalyzeAnswer,
     responses=ANALYZE_RESPONSES,
-    openapi_extra=upload_body(),
+    openapi_extra={**upload_body(), "parameters": [EXPLAIN_PARAMETER]},
 )
 async def analyze_upload(request: Request, state: State, _caller: Caller) -> Response:
     """The same as multipart/form-data: `image` up to four times, `patient` as a JSON part."""
@@ -71,9 +71,11 @@ async def _answer(request: Request, state: ApiState, read: Callable[[bytes], Cas
 async def _read_case(
     request: Request, state: ApiState, read: Callable[[bytes], CaseReading], lease: BodyLease
 ) -> CaseRequest:
-    """The body is let go of here: a case holds its files decoded from base64."""
+    """The body is let go of here: a case holds its files decoded from base64. The query's `explain` wins."""
     body = await read_body(request, state.body_limits, lease)
     reading = read(body) if len(body) <= INLINE_BYTES else await state.readers.run(partial(read, body))
     context = context_of(request)
     context.language = reading.language or context.language
-    return replace(reading.require(), language=context.language)
+    case = reading.require()
+    asked = explain_in_query(request.query_params.getlist("explain"))
+    return replace(case, language=context.language, explain=case.explain if asked is None else asked)
