@@ -17,7 +17,7 @@ _LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 _CONTRACTED = {"ㅗ": "ㅘ", "ㅜ": "ㅝ", "ㅣ": "ㅕ", "ㅚ": "ㅙ"}
 _B_REGULAR = frozenset("입잡씹뽑좁접업집꼽굽")
 _S_IRREGULAR = frozenset("붓낫짓긋잇젓")
-_D_IRREGULAR = frozenset("걷듣붇닫")
+_D_IRREGULAR = frozenset("걷듣붇닫싣")
 _H_IRREGULAR = frozenset("랗렇갛겋맣멓얗옇")
 _LIKE_PARTICLES = frozenset("는은")
 """몸무게가 *는* 것 같다 reads as 몸무게*는*: not taken for a verb."""

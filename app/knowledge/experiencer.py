@@ -46,7 +46,7 @@ _NO_KIN = re.compile(
 )
 _RELATIVE = re.compile(
     rf"(?<![a-z])(?:{_EN_RELATIVES})(?![a-z])"
-    rf"|(?<![가-힣])(?:(?:우리|저희)\s?)?(?:{_KO_RELATIVES})(?=[\s,.]|가|이|는|은|께|도|의|에|한|네|와|랑|중|쪽|들|력|$)"
+    rf"|(?<![가-힣0-9])(?:(?:우리|저희)\s?)?(?:{_KO_RELATIVES})(?=[\s,.]|가|이|는|은|께|도|의|에|한|네|와|랑|중|쪽|들|력|$)"
 )
 _NOT_SUBJECT = re.compile(
     r"\b(?:with|from|to|for|by|near|around|told|call|called|ask|asked|live|visiting|visit|see|saw)\s+"
@@ -71,14 +71,16 @@ _PAST = re.compile(
 )
 
 _SUPPOSED_BEFORE = re.compile(
-    r"(?:worried about|afraid of|scared of|concerned about|fear of|could it be|could this be|is it|is this|rule out|r/o"
+    r"(?:(?:thought|assumed|figured) (?:it|this|that) (?:was|were|is|might be|must be)(?: just)?|mistook it for|put it down to|worried about|afraid of|scared of|concerned about|fear of|could it be|could this be|is it|is this|rule out|r/o"
     r"|screen(?:ed|ing)? for|test(?:ed|ing)? for|(?:at )?risk (?:of|for)|vaccinat(?:ed|ion) (?:for|against))"
     r"\s(?:having\s)?(?:(?:a|an|the|my)\s)?$"
 )
 _SUPPOSED_AFTER = re.compile(
-    r"(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|아니냐|검진|예방|백신)|\s?(?:초기)?(?:랑|와|과|하고)?\s?(?:너무\s|참\s)?비슷"
+    r"\s?(?:이|인)?\s?줄\s?(?:만\s?|로\s?)?(?:알|착각)|(?:이|가)?\s?(?:일까|인가요|아닌가|아닌지|아니냐|검진|예방|백신)|\s?(?:초기)?(?:랑|와|과|하고)?\s?(?:너무\s|참\s)?비슷"
     r"|\s?(?:tests?\b|테스트|(?:반응\s?)?검사)(?![^.\n]{0,40}(?:positive|negative|양성|음성|줄|정상|없))"
 )
+_TOLD_TO = re.compile(r"(?:한테|에게|께)(?:는|도)?\s$")
+"""아내*한테* 말을 못 했어요: it was not told, not lost."""
 _AROUND = frozenset({"carbon_monoxide_exposure", "others_with_same_symptoms"})
 """Of the house, not of the relative that is named with it."""
 _SEEN_BY_OTHERS = frozenset({"jaundice", "pallor", "snoring", "apnea", "facial_droop", "slurred_speech", "bad_breath"})
@@ -132,6 +134,8 @@ def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[
 
 def _is_supposed(text: str, mention: Mention) -> bool:
     before = text[max(0, mention.start - _LONGEST_LEAD) : mention.start]
+    if mention.finding_id == "aphasia" and _TOLD_TO.search(before) is not None:
+        return True
     return bool(_SUPPOSED_BEFORE.search(before)) or _SUPPOSED_AFTER.match(text, mention.end) is not None
 
 

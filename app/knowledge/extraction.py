@@ -27,7 +27,8 @@ from app.knowledge.vocabulary import NEGATORS
 _RANK: dict[FindingStatus, int] = {"present": 0, "uncertain": 1, "absent": 2, "past": 3, "family": 4}
 """Which status stands where a finding is told of twice: said once and denied once is said."""
 
-ONSET = "sudden_onset"
+_QUALITIES = frozenset({"sudden_onset", "tearing_pain"})
+"""Said in the middle of another finding, they hold beside it."""
 _QUALIFIERS: dict[FindingStatus, FindingQualifier] = {"uncertain": "uncertain", "past": "past", "family": "family"}
 
 
@@ -119,7 +120,7 @@ def _onsets(
     """How something began, said in the middle of it ("다리가 *갑자기* 차가워졌어요"): as true as what it is said of."""
     starts = [mention.start for mention in kept]
     for onset in every:
-        if onset.finding_id == ONSET and (index := bisect_right(starts, onset.start) - 1) >= 0:
+        if onset.finding_id in _QUALITIES and (index := bisect_right(starts, onset.start) - 1) >= 0:
             around = kept[index]
             if around is not onset and onset.end <= around.end and statuses[index] in ("present", "uncertain"):
                 yield onset, statuses[index]

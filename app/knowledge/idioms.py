@@ -36,11 +36,16 @@ _IDIOMS = re.compile(
     r"|\b(?:cup|glass|plate|phone|fork|spoon|pen|pan|face|mouth|cereal|food)\s(?:has\s|have\s|just\s)?(?:slipped|slips|slipping|fell|falls)\b"
     r"|\bwords\stumbled?\b|\bstruck\sby\sa\s[0-9]|\bgrave\ssite|\baid\s(?:worker|agency|camp|station)|\b(?:first|hearing)[\s-]aids?\b"
     r"|\bcigarette\sburn"
+    r"|(?<=감기\s)기운|(?<=감기)기운|(?<=몸살\s)기운|숨을?\s?(?:꾹\s?)?참(?=[고으아았는지을])"
+    r"|(?<=불안)발작|(?<=불안\s)발작|(?<=천식\s)발작|(?<=협심증\s)발작|(?<=기침\s)발작|발작이?\s?없을"
+    r"|갑자기(?=\s?일어[나서설날])|찬물(?:에|로)\s?(?:세수|담그|담가|얼굴)"
+    r"|\bunresponsive\sto\s(?!pain|voice|stimul|verbal)|\bill[\s-]defined|\bgetting\swinded|\bshak\w+\soff\b"
+    r"|\bhepatojugular\sreflux|\b(?:tie|tying|untie)\s(?:\w+\s){0,2}laces"
 )
-_LIKENED_KO = re.compile(r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s|\s?듯이?\s")
+_LIKENED_KO = re.compile(r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s?|\s?듯이?\s")
 """벌레 물린 것처럼, 술 취한 듯, 모기 물린 것 같이."""
 _LIKENED_EN = re.compile(
-    r"(?:\b(?:like|as if|as though)\s(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad)\s){0,3}"
+    r"(?:\bfeel(?:s|ing)?\s(?:i'?m|im|i\sam)\s|\b(?:like|as if|as though)\s(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad)\s){0,3}"
     r"|\bas\s\w{2,10}\sas\s(?:an?\s)?|\brather\sthan\s(?:an?\s|being\s)?|\bmore\s\w{3,12}\sthan\s)$"
 )
 _LEAD = 36
@@ -55,6 +60,9 @@ _COMPARED_WITH = frozenset(
         "alcohol_use",
         "trauma",
         "acne_comedones",
+        "drowning",
+        "amputation",
+        "wound",
     }
 )
 """Findings that others are likened to; that a belly is *like a drum* or a rash *like hives* is read elsewhere."""

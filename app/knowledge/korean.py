@@ -67,7 +67,7 @@ def _by_first(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
 _EXTENDERS, _PARTICLES, _ADVERBS = _by_first(EXTENDERS), _by_first(PARTICLES), _by_first(ADVERBS)
 _DURATION = re.compile(
     r"(?:[0-9]{1,3}|한두|두세|서너|한|두|세|네|다섯|여섯|몇|수)(?:시간|분|일|주일|주|달|개월|년|번|차례)"
-    r"(?:째|간|동안|정도|넘게|이상|전부터|전에|만에|씩)?"
+    r"(?:째|간|동안|정도|넘게|이상|전부터|전에|만에|사이에|안에|안으로|씩)?"
 )
 _MANNER = re.compile(
     r"(?:([가-힣]{1,3})\1(?:하게|거리게)?"

@@ -30,6 +30,7 @@ def mentions(text: str) -> Iterator[Mention]:
     yield from _temperatures(text)
     yield from _saturations(text)
     yield from _heart_rates(text)
+    yield from _blood_counts(text)
     for match, systolic, diastolic in pressures(text):
         grown = _is_grown(text)
         if systolic >= 140 or diastolic >= 90:
@@ -71,6 +72,35 @@ def _heart_rates(text: str) -> Iterator[Mention]:
             yield _mention("bradycardia", match, "present")
         elif 100 < value <= 300 and _is_grown(text):
             yield _mention("tachycardia", match, "present")
+
+
+_AMOUNT = r"(?:\s?(?:count|수치|수|is|are|was|는|은|이|가|:|=|at))?\s{0,2}(\d{1,3}(?:,\d{3})+|\d{1,6}(?:\.\d{1,2})?)(?!\d|,\d|%)(?:\s?(k\b|만|천))?(?!\s?(?:세|살|년|일|/))"
+_PLATELETS = re.compile(rf"(?:\bplt|\bplatelets?|혈소판){_AMOUNT}")
+_WHITE_CELLS = re.compile(rf"(?:(?<!csf )(?<!urine )\bwbc|\bwcc|\bwhite (?:cells?|count)|백혈구){_AMOUNT}")
+_HEMOGLOBIN = re.compile(rf"(?:\bhb|\bhgb|\bha?emoglobin|혈색소){_AMOUNT}")
+_UNITS = {"k": 1_000.0, "만": 10_000.0, "천": 1_000.0}
+
+
+def _blood_counts(text: str) -> Iterator[Mention]:
+    """Platelets below 100 000, white cells below 4 000 per microlitre, haemoglobin below 10 g/dl (100 g/l)."""
+    for match in _PLATELETS.finditer(text):
+        if (value := _per_microlitre(match, 1_000.0)) is not None and 1_000 <= value < 100_000:
+            yield _mention("low_platelets", match, "present")
+    for match in _WHITE_CELLS.finditer(text):
+        if (value := _per_microlitre(match, 50.0)) is not None and 100 <= value < 4_000:
+            yield _mention("low_white_cells", match, "present")
+    for match in _HEMOGLOBIN.finditer(text):
+        value = float(match.group(1).replace(",", ""))
+        if not match.group(2) and (2 <= value < 10 or 20 <= value < 100):
+            yield _mention("low_hemoglobin", match, "present")
+
+
+def _per_microlitre(match: re.Match[str], largest_in_thousands: float) -> float | None:
+    """A count as written (1,400, 1.9, 72k, 6만); a small number is in thousands."""
+    value = float(match.group(1).replace(",", ""))
+    if match.group(2):
+        return value * _UNITS[match.group(2)]
+    return value * 1_000.0 if value < largest_in_thousands else value
 
 
 def _is_grown(text: str) -> bool:

@@ -32,7 +32,7 @@ _NOT_DOING = (
 _NOT_BECAUSE = r"(?:서가|서는)\s?아니"
 _RATHER = r"다?기\s?보다는?"
 _DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING, _NOT_BECAUSE, _RATHER])
-_ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한|신|으신|시던)?"
+_ENDING = "(?:는|은|던|을|이|기|기는|긴|거나|한|신|으신|시던|[아어여해]\s?본)?"
 _TAIL = re.compile(
     rf"{_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,4}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
 )
@@ -41,8 +41,11 @@ _TESTED = re.compile(
 )
 _ABSENT_ALL = rf"\s?{_ADVERBS}(?:없(?!어지)|안\s?나|아니(?!라\s?도)|아닙|아니에요)"
 _ALTERNATIVE = re.compile(
-    rf"(?:이나|나|(?<=이나)|(?<=[가-힣]나))\s[가-힣]{{1,6}}(?:\s[가-힣]{{1,5}})?(?:\s같은\s?(?:건|것은|거는|게)|은|는|도){_ABSENT_ALL}"
-    rf"|거나\s(?:[가-힣]{{1,6}}\s){{0,2}}[가-힣]{{0,6}}(?:는|은|한|던)\s?(?:건|것은|거는|게|적은|적이|데는|데가|일은){_ABSENT_ALL}"
+    rf"(?:이나|나|(?<=이나)|(?<=[가-힣]나))\s[가-힣]{{1,6}}(?:\s[가-힣]{{1,5}}){{0,3}}(?:\s같은\s?(?:건|것은|거는|게)|은|는|도){_ABSENT_ALL}"
+    rf"|거나\s(?:[가-힣]{{1,7}}\s){{0,3}}[가-힣]{{1,7}}\s?(?:건|것은|것도|거는|적은|적도|적이|데는|데가|일은|일이|증상은){_ABSENT_ALL}"
+    rf"|거나\s(?!(?:[가-힣]{{1,6}}\s){{0,3}}{_any(UNCEASING)})(?:[가-힣]{{1,6}}\s){{0,3}}[가-힣]{{1,6}}지(?:는|도)?\s?(?:않|못)"
+    r"|(?<=갑자기)\s(?:[가-힣]{1,7}\s){1,5}(?:적|일)(?:은|도|이)?\s?없"
+    rf"|(?:,\s?[가-힣]{{1,6}}(?:\s[가-힣]{{1,6}})?){{1,4}}\s같은\s?(?:건|것은|것도|거는|게){_ABSENT_ALL}"
     r"|지도\s(?:[가-힣]{1,6}\s){0,2}[가-힣]{1,6}지도\s?(?:않|못)"
     r"|(?:\s?[·/]\s?[가-힣a-z]{1,8}){1,4}\s?(?:모두\s|다\s)?(?:없음|부인|음성|\(-\))"
 )
@@ -51,6 +54,11 @@ _CONNECTORS = words(
     "이나 나 과 와 이랑 랑 도 및 또는 혹은 거나 하거나 이거나 증상 통증 증세 다른 그리고 든지 이든 든 or and nor"
 )
 _LINK = re.compile(rf"\s{{0,2}}(?:(?:{_any(_CONNECTORS)}|[,·/、+&ㆍ])\s{{0,2}}){{0,4}}")
+_LISTED = re.compile(
+    r"\s?(?:이|가|은|는|도|을|를)?\s?[가-힣]{1,4}(?:거나|이나|나|든지)\s{1,2}|\s?[·/]\s?[가-힣]{1,5}\s"
+    r"|\s?것\s?,\s?|\s?(?:및|이나|또는|혹은)\s[가-힣]{1,4}\s"
+)
+"""A word of the list stands between: 두통*이 심하거나* 눈이 침침한 건 없어요, 흉통 *및 야간* 흉통 없음."""
 _LONGEST_LINK = 14
 
 
@@ -72,4 +80,4 @@ def linked(text: str, end: int, start: int) -> bool:
     """Whether only list connectors stand between a mention that ends at `end` and the next, at `start`."""
     if not 0 <= start - end <= _LONGEST_LINK:
         return False
-    return _LINK.fullmatch(text, end, start) is not None
+    return _LINK.fullmatch(text, end, start) is not None or _LISTED.fullmatch(text, end, start) is not None

@@ -35,6 +35,10 @@ YEARS = (
 DECADE = re.compile(r"(?<!\d)([1-9]0)대\s?(?:초반|중반|후반)?\s?(?:남|여|환자|주부|직장인)")
 _WEEK, _DAY = 7 / 365.25, 1 / 365.25
 SMALL_UNITS = (
+    (
+        re.compile(r"(?:아이|아기|애기|딸|아들)[^.\n]{0,60}?(?<!\d)(\d{1,2})\s?개월(?=이에요|입니다|예요|인데|이요)"),
+        1 / 12,
+    ),
     (re.compile(r"\b(\d{1,2})\s?-?\s?(?:months?|mos?|mths?)\.?\s?-?\s?(?:old|m/o)"), 1 / 12),
     (re.compile(r"\b(\d{1,2})\s?m/o\b|\b(\d{1,2})\s?mo\s(?:baby|boy|girl|infant|male|female|m\b|f\b)"), 1 / 12),
     (re.compile(r"\b(\d{1,2})\s?-?\s?(?:weeks?|wks?)\.?\s?-?\s?old"), _WEEK),
@@ -106,7 +110,8 @@ YOUNG = (
     (re.compile(r"(?<![가-힣])(?:아기|아가|애기|갓난애|젖먹이)(?=[가는도를의한]|\s|이가)"), 1.0),
     (
         re.compile(
-            r"\b(?:my|our|the|this) (?:baby|infant)\b|\bbaby (?:is|has|was|won't|passed|keeps|will|girl|boy|had)\b"
+            r"\b(?:my|our|the|this) (?:baby|infant)\b"
+            r"|\bbaby(?:'s)?\s(?:is|has|soft|eyes|fontanel|was|won't|passed|keeps|will|girl|boy|had)\b"
         ),
         0.5,
     ),
@@ -198,7 +203,8 @@ BREATHING_RATE = re.compile(
     rf"(?:\brr|resp(?:iratory|iration)? rate|respirations|호흡\s?수|호흡){_IS}(?:분당\s?)?(\d{{1,2}}){_WHOLE}"
 )
 SATURATION = re.compile(
-    r"(?:\bsatting|\bsaturating|\bsp[o0]2|\bsao2|\bo2 sat(?:uration)?s?|oxygen (?:saturation|sats?|level)|\bsats?|saturation"
+    r"(?:\bsatting|\bsaturating|\bsp[o0]2|\bsao2|\bo2 sat(?:uration)?s?"
+    r"|oxygen (?:saturation|sats?|level)|\bsats?|saturation"
     rf"|산소\s?포화도|포화도){_IS}(\d{{2,3}}(?:\.\d)?)(?!\d)"
 )
 CELSIUS = (

@@ -137,6 +137,7 @@ TERMINATORS = frozenset(
 RESTARTS = frozenset(
     words(
         """
+        the reduced decreased raised
         i my he she it there we patient pt has have had feel feels reports complains presents developed now
         severe bad terrible constant persistent worsening mild some positive also started woke came everything something
         just
@@ -197,6 +198,7 @@ TURNED = frozenset(
         """
         hard firm solid red blue black purple white grey gray pale yellow green brown dark cold hot numb stiff dead
         bad worse septic soft thick hoarse nasal quiet crusty scaly flaky puffy weak floppy limp right straight up
+        from to into down across
         """
     )
 )
