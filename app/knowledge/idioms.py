@@ -40,6 +40,10 @@ _IDIOMS = re.compile(
     r"|(?<=불안)발작|(?<=불안\s)발작|(?<=천식\s)발작|(?<=협심증\s)발작|(?<=기침\s)발작|발작이?\s?없을"
     r"|갑자기(?=\s?일어[나서설날])|찬물(?:에|로)\s?(?:세수|담그|담가|얼굴)"
     r"|\bunresponsive\sto\s(?!pain|voice|stimul|verbal)|\bill[\s-]defined|\bgetting\swinded|\bshak\w+\soff\b"
+    r"|\bdrown(?:ing|ed)\sin\s(?:work|debts?|paperwork|emails?|sorrow|guilt|love|homework|laundry|grief|bills)\b"
+    r"|\bcold\sfeet\sabout\b|\bfall\s(?:semester|term|colou?rs|leaves|break)\b|\brash\s(?:decisions?|promise|choice|act)\b"
+    r"|\bpass(?:ed|ing)?\sout\s(?:flyers|leaflets|the|some|candy|sweets|papers)\b|\bbruised\sego\b|\btired\sof\s(?!life|living)"
+    r"|\bchoked\sup\s(?:with|at|about|when|by)\b|상처\s?받(?=[았은고아])"
     r"|\bhepatojugular\sreflux|\b(?:tie|tying|untie)\s(?:\w+\s){0,2}laces"
 )
 _LIKENED_KO = re.compile(r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s?|\s?듯이?\s")
