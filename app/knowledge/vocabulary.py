@@ -106,7 +106,6 @@ _FAMILIES = {
     "lacess": "lace laces",  # apart from lac, a laceration
     "aidss": "aids",  # the illness, apart from a hearing aid
     "hissess": "hiss hissing hisses",  # apart from his
-    "runss": "runs",  # of the bowels, apart from what people run
     "soboess": "soboe",  # short of breath on exertion, apart from SOB
     "hivess": "hive hives",  # apart from HIV, which loses no ending
     "bumpedd": "bumped bumping",  # knocked, apart from bumps on the skin
