@@ -51,6 +51,8 @@ _DENYING = {
     "petechiae": r"(?:rash\s)?(?:is\s)?blanching|blanches",
 }
 _DENIALS = tuple((re.compile(rf"(?<![a-z가-힣-])(?:{words})(?![a-z])"), owner) for owner, words in _DENYING.items())
+_SAYING = ((re.compile(r"\bthe\sruns\b(?!\s(?:in|to|of|were|was|are|i)\b)"), "diarrhea"),)
+"""Said by the article alone: "the runs", but not "he runs"."""
 
 _AFTER = re.compile(r"\s{0,2}\(\s?([-+±]{1,3}(?:\s?[/,]\s?[-+±]{1,3}){0,7})\s?\)")
 _AFTER_BARE = re.compile(r"\s?:?\s?([-+±]{1,3}(?:/[-+±]{1,3}){0,7})(?=[\s,.;)]|$)")
@@ -72,6 +74,9 @@ def mentions(text: str) -> Iterator[Mention]:
         start = pressed.start("before") if pressed["before"] else pressed.start("direct")
         yield Mention(_QUADRANTS.get(place or "abd", "abdominal_pain"), start, pressed.end("direct"), 1, "latin")
         yield Mention("rebound_tenderness", *pressed.span("rebound"), 1, "latin")
+    for pattern, finding_id in _SAYING:
+        for match in pattern.finditer(text):
+            yield Mention(finding_id, *match.span(), 1, "latin")
     for pattern, finding_id in _DENIALS:
         for match in pattern.finditer(text):
             yield Mention(finding_id, *match.span(), 1, "latin", stated="absent")

@@ -102,3 +102,11 @@ def test_ages_in_words(knowledge: KnowledgeBase, text: str, age: float) -> None:
 )
 def test_not_the_patients_age(knowledge: KnowledgeBase, text: str) -> None:
     assert knowledge.extract_patient(text).age is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_read"),
+    [("I've had the runs since Monday", True), ("he runs every day", False), ("we run a shop", False)],
+)
+def test_the_runs(knowledge: KnowledgeBase, text: str, is_read: bool) -> None:
+    assert any(finding.finding_id == "diarrhea" for finding in knowledge.extract_findings(text)) is is_read
