@@ -139,14 +139,14 @@ RESTARTS = frozenset(
         """
         the reduced decreased raised
         i my he she it there we patient pt has have had feel feels reports complains presents developed now
-        severe bad terrible constant persistent worsening mild some positive also started woke came everything something
+        severe bad terrible constant persistent worsening mild some positive also started woke came everything something been on
         just
         """
     )
 )
 """End the scope of a negator after a comma or "and": something new is being said."""
 
-ASKING = frozenset(words("do did does have has had am is are was were think believe"))
+ASKING = frozenset(words("do did does have has had am is are was were think believe told"))
 """Before "i", these show that the negator still rules: "nor do I have fever", "I don't think I have a fever"."""
 
 LIST_NEGATORS = frozenset(words("no never without denies denied deny denying neither nor none nil negative absent"))
