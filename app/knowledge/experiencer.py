@@ -67,7 +67,7 @@ _HISTORY_AFTER = re.compile(
     rf"|(?:in|on)\s+(?:my|the|our|his|her)\s+(?:{_EN_RELATIVES})(?:'s)?(?:\s+side)?)\b"
 )
 _PAST = re.compile(
-    r"돌아가|적이\s?있|병력|앓으|앓았|진단|died|passed away|history|used to|diagnosed|years? ago|family|가족"
+    r"돌아가|적이\s?있|임신\s?때|낳을\s?때|병력|앓으|앓았|진단|died|passed away|history|used to|diagnosed|years? ago|family|가족"
 )
 
 _SUPPOSED_BEFORE = re.compile(
@@ -89,6 +89,8 @@ _TELLING = re.compile(r"[가-힣]{0,4}(?:다고|냐고|라고|대요|더라고|�
 _NOTICING = re.compile(
     r"(?:,\s)?\s(?:\w+\s)?(?:found|noticed|spotted|discovered|saw|pressed|(?:say|says|said|reckons|thinks)\s(?:that\s)?(?:i|my)\b)"
 )
+_BY_NATURE = frozenset({"pregnancy", "recent_childbirth", "missed_period"})
+"""Told of a wife or a daughter for whom the text is written: 아내가 *임신* 37주인데 ..."""
 _LONGEST_LEAD = 40
 
 
@@ -125,8 +127,11 @@ def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[
         and not (mention.finding_id in _SEEN_BY_OTHERS and _TELLING.match(text, mention.end))
         and (zone := _covering(zones, starts, mention, history=is_history[mention.finding_id])) is not None
     }
+    is_report = _is_report_for_another(text, zones)
+    if is_report:
+        covered = {mention: zone for mention, zone in covered.items() if mention.finding_id not in _BY_NATURE}
     tells_acutely = any(not is_history[mention.finding_id] for mention in covered)
-    if not (tells_acutely and _is_report_for_another(text, zones)):
+    if not (tells_acutely and is_report):
         for mention, zone in covered.items():
             others.setdefault(mention, "family" if zone.kin else "nobody")
     return others

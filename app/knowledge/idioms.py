@@ -16,6 +16,7 @@ _IDIOMS = re.compile(
     r"|말도\s?못\s?(?:하게|할\s?(?:정도|만큼))"
     r"|눈물이?\s?핑\s?(?:돌|도|돕|돈))"
     r"|[가-힣](?:는지|은지|을지|인지)(?:도|를|는)?\s?(?:정확히\s|잘\s)?기억이?\s?(?:안\s?나|나지\s?않|못|없|가물)"
+    r"|화상\s?(?:센터|icu|전문|중환자)|\bburns?\s(?:centre|center|unit|icu)"
     r"|실금\s?(?:처럼|같은|같이)"
     r"|\bmuddl\w+\s(?:through|along)|\bon\sthe\sedge\sof|\btakes?\sthe\sedge\soff"
     r"|\bfell\s(?:asleep|out\swith|behind|pregnant|in\slove|apart)|\bfall(?:s|ing)?\s(?:asleep|behind|off\sme)"
