@@ -31,5 +31,5 @@ def draw_heat_map(pixels: UInt8Array, values: npt.NDArray[np.float64]) -> bytes:
     opacity = STRONGEST * np.clip(np.abs(heat), 0, 1)
     blended = np.clip((1 - opacity) * grey + opacity * colour, 0, 255).round().astype(np.uint8)
     buffer = io.BytesIO()
-    Pillow.fromarray(blended).save(buffer, "PNG", optimize=True)
+    Pillow.fromarray(blended).save(buffer, "PNG")
     return buffer.getvalue()

@@ -93,19 +93,16 @@ def infer(
     if explain_within_s is not None and case.images:
         cancellation.check()
         with clock.stage("explain"):
-            budget_s = time_budget(explain_within_s, clock.elapsed_s())
-            condition_id = prediction.differential[0].condition_id
             maps = saliency_maps(
                 case,
                 evidence,
-                condition_id,
+                prediction.differential[0].condition_id,
                 components.omni,
                 predictor,
-                budget_s=budget_s,
+                budget_s=time_budget(explain_within_s, clock.elapsed_s()),
                 cancellation=cancellation,
             )
-        if len(maps) < len(case.images):
-            warnings += (SALIENCY_SKIPPED,)
+        warnings += (SALIENCY_SKIPPED,) if len(maps) < len(case.images) else ()
     return Inference(evidence, prediction, warnings, predictor.version, maps)
 
 

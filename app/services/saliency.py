@@ -50,8 +50,8 @@ def saliency_maps(
     """
     if not case.images or budget_s <= 0:
         return ()
-    occlusion = _Occlusion(case, evidence, condition_id, encoder, predictor)
     started = clock()
+    occlusion = _Occlusion(case, evidence, condition_id, encoder, predictor)
     side = occlusion.affordable_side(budget_s, cancellation, lambda: clock() - started)
     maps: list[Saliency] = []
     while side is not None and len(maps) < len(case.images):

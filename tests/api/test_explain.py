@@ -15,7 +15,8 @@ from PIL import Image
 
 from app.api.answers import MAX_EFFECTS, AnalyzeAnswer
 from app.domain import NamedFinding, Saliency
-from tests.api.harness import ANALYZE, ENGLISH, KOREAN, UPLOAD, asgi_client
+from app.main import create_app
+from tests.api.harness import ANALYZE, ENGLISH, KOREAN, UPLOAD, asgi_client, settings
 from tests.api.media_files import b64, png
 from tests.services.fakes import FakePredictor, components
 from tests.storage.samples import analysis
@@ -118,6 +119,17 @@ async def test_a_case_without_time_for_maps_says_so_in_its_language() -> None:
     (warning,) = answer["metadata"]["warnings"]
     assert warning["code"] == "saliency_skipped"
     assert "시간이 부족" in warning["detail"]
+
+
+def test_the_document_names_all_three_ways_of_asking() -> None:
+    document = create_app(settings()).openapi()
+    for route in (ANALYZE, UPLOAD):
+        (parameter,) = document["paths"][route]["post"]["parameters"]
+        assert (parameter["name"], parameter["in"], parameter["required"]) == ("explain", "query", False)
+        assert parameter["schema"] == {"type": "boolean"}
+    body = document["paths"][UPLOAD]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert body["properties"]["explain"]["type"] == "boolean"
+    assert "explain" in document["components"]["schemas"]["AnalyzeRequest"]["properties"]
 
 
 # --------------------------------------------------------------------------- effects
