@@ -29,6 +29,8 @@ _RANK: dict[FindingStatus, int] = {"present": 0, "uncertain": 1, "absent": 2, "p
 
 _QUALITIES = frozenset({"sudden_onset", "tearing_pain"})
 """Said in the middle of another finding, they hold beside it."""
+_ALONE = "tonsillar_exudate"
+"""Its denial in a chart ends no list: 인두 발적, 편도 삼출 없음."""
 _QUALIFIERS: dict[FindingStatus, FindingQualifier] = {"uncertain": "uncertain", "past": "past", "family": "family"}
 
 
@@ -199,6 +201,6 @@ def _denied_after(text: str, tokens: Sequence[Token], mentions: Sequence[Mention
         denied[index] |= mention.script == "hangul" and negation_ko.denied_before(text, mention.start, mention.end)
         if not denied[index] and index + 1 < len(mentions):
             following = mentions[index + 1]
-            in_list = denied[index + 1] or following.inner_negation
+            in_list = (denied[index + 1] or following.inner_negation) and following.finding_id != _ALONE
             denied[index] = in_list and mention.stated is None and negation_ko.linked(text, mention.end, following.start)
     return denied

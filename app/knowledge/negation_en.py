@@ -66,6 +66,8 @@ def _opened(tokens: Sequence[Token], index: int, scope: Scope | None, inside: Se
     word = tokens[index].word
     if word == "non":
         return scope or "word"
+    if word in ("negative", "absent") and index and index + 1 < len(tokens) and tokens[index + 1].gap == ",":
+        return scope
     following = [token.word for token in tokens[index + 1 : index + 1 + _LOOK_AHEAD]]
     if word == "never" and "so" in following[:2]:
         return scope
