@@ -102,6 +102,9 @@ _FAMILIES = {
     "bottom": "bum",
     "scaress": "scare scares scared scary",  # apart from scars
     "buttock": "butt butts buttocks",  # apart from but
+    "gripess": "gripe gripes griping gripey",  # apart from a grip
+    "blindss": "blinds",  # of a window
+    "pantss": "pants",  # the clothes
     "spottingss": "spotting",  # of blood, apart from one spot
     "lacess": "lace laces",  # apart from lac, a laceration
     "aidss": "aids",  # the illness, apart from a hearing aid
