@@ -50,7 +50,7 @@ _IDIOMS = re.compile(
 _LIKENED_KO = re.compile(r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s?|\s?듯이?\s")
 """벌레 물린 것처럼, 술 취한 듯, 모기 물린 것 같이."""
 _LIKENED_EN = re.compile(
-    r"(?:\bfeel(?:s|ing)?\s(?:i'?m|im|i\sam)\s|\b(?:like|as if|as though)\s(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad)\s){0,3}"
+    r"(?:\bfeel(?:s|ing)?\s(?:i'?m|im|i\sam)\s|\b(?:like|as if|as though)\s(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad|nettle|gnat|hot)\s){0,3}"
     r"|\bas\s\w{2,10}\sas\s(?:an?\s)?|\brather\sthan\s(?:an?\s|being\s)?|\bmore\s\w{3,12}\sthan\s)$"
 )
 _LEAD = 36

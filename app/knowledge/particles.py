@@ -98,7 +98,7 @@ TAIL_PARTICLES = words("이나 에는 에도 까지는 까지도 까지 이 가 
 UNCEASING = words(
     """
     없어지 없어 멈추 멈출 멎 그치 그칠 낫 나아 좋아 가라앉 떨어지 가시 줄 사라 호전 끊 빠지 심하
-    심해 크 풀리 풀어 해결 내리 내려가 조절 회복 완화 차도 안정 참 견디 견딜 잡히 듣 개선 시원 개운 편하 편해
+    심해 크 풀리 풀어 해결 내리 내려가 조절 회복 완화 차도 안정 참 견디 견딜 잡히 듣 개선 걷 움직이 앉 눕 일어나 일어서 삼키 구부리 굽히 씹 마시 시원 개운 편하 편해
     """
 )
 """Verbs of ending or easing: denied, they say that the finding is still there (기침이 멈추지 않아요)."""
