@@ -148,7 +148,8 @@ class KoreanMatcher:
             node, position, negated = stack.pop()
             if node.finding_id is not None and (best is None or (node.weight, position) > (best[0].weight, best[1])):
                 shortest = shortest or _shortest_weight(compact, index)
-                if node.weight >= shortest and (node.open_ended or node.weight > 2 or _noun_may_end(compact, position)):
+                ends = node.open_ended or node.weight > 2 or _noun_may_end(compact, position)
+                if node.weight >= shortest and ends and not _cuts_latin(compact, index, position):
                     best = (node, position, negated)
             gap = node.children.get(GAP)
             if gap is not None:
@@ -223,6 +224,17 @@ def _is_particle_or_number(compact: CompactText, index: int) -> bool:
         return not compact.starts_word(index) and compact.follows_space(index + 1)
     is_counted = character == "배" and index > 0 and compact.text[index - 1] in _NUMERALS
     return is_counted and compact.text[index + 1 : index + 2] in ("로", "나")
+
+
+def _cuts_latin(compact: CompactText, start: int, end: int) -> bool:
+    """Whether a form in Latin letters would be cut out of a word: the STE of an ECG is not that of a step."""
+
+    def inside(place: int) -> bool:
+        if not 0 < place < len(compact.text) or compact.follows_space(place):
+            return False
+        return all(character.isascii() and character.isalpha() for character in compact.text[place - 1 : place + 1])
+
+    return inside(start) or inside(end)
 
 
 def _shortest_weight(compact: CompactText, index: int) -> int:
