@@ -45,7 +45,9 @@ _IDIOMS = re.compile(
     r"|\bcold\sfeet\sabout\b|\bfall\s(?:semester|term|colou?rs|leaves|break)\b|\brash\s(?:decisions?|promise|choice|act)\b"
     r"|\bpass(?:ed|ing)?\sout\s(?:flyers|leaflets|the|some|candy|sweets|papers)\b|\bbruised\sego\b|\btired\sof\s(?!life|living)"
     r"|\bchoked\sup\s(?:with|at|about|when|by)\b|상처\s?받(?=[았은고아])"
-    r"|눌러\s?(?:봐도|도)\s?아픈\s?데|\bhepatojugular\sreflux|\b(?:tie|tying|untie)\s(?:\w+\s){0,2}laces"
+    r"|눌러\s?(?:봐도|도)\s?아픈\s?데|\b(?:hepatojugular|saphenofemoral|saphenopopliteal|venous|vesicoureter\w+)\sreflux|\bpulmonary\scongestion"
+    r"|\bthe\sother\s(?:leg|arm|side|foot|calf|hand|one)\s(?:is|was|looks|feels)\s(?:still\s)?(?:warm|fine|normal|ok)\b"
+    r"|\b(?:slow|own|easy|brisk|fast|steady)\space\b|\bpaces\spast\b|\bkeep\sup\swith\speople|\bmakes?\s(?:it|them)\ssting\b|\b(?:tie|tying|untie)\s(?:\w+\s){0,2}laces"
 )
 _LIKENED_KO = re.compile(r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s?|\s?듯이?\s")
 """벌레 물린 것처럼, 술 취한 듯, 모기 물린 것 같이."""
