@@ -67,7 +67,8 @@ _HISTORY_AFTER = re.compile(
     rf"|(?:in|on)\s+(?:my|the|our|his|her)\s+(?:{_EN_RELATIVES})(?:'s)?(?:\s+side)?)\b"
 )
 _PAST = re.compile(
-    r"돌아가|적이\s?있|임신\s?때|낳을\s?때|병력|앓으|앓았|진단|died|passed away|history|used to|diagnosed|years? ago|family|가족"
+    r"돌아가|적이\s?있|임신\s?때|낳을\s?때|병력|앓으|앓았|진단"
+    r"|died|passed away|history|used to|diagnosed|years? ago|family|가족"
 )
 
 _SUPPOSED_BEFORE = re.compile(
