@@ -72,7 +72,9 @@ _PAST = re.compile(
 )
 
 _SUPPOSED_BEFORE = re.compile(
-    r"(?:(?:thought|assumed|figured) (?:it|this|that) (?:was|were|is|might be|must be)(?: just)?|mistook it for|put it down to|worried about|afraid of|scared of|concerned about|fear of|could it be|could this be|is it|is this|rule out|r/o"
+    r"(?:(?:thought|assumed|figured) (?:it|this|that) (?:was|were|is|might be|must be)(?: just)?"
+    r"|mistook it for|put it down to"
+    r"|worried about|afraid of|scared of|concerned about|fear of|could it be|could this be|is it|is this|rule out|r/o"
     r"|screen(?:ed|ing)? for|test(?:ed|ing)? for|(?:at )?risk (?:of|for)|vaccinat(?:ed|ion) (?:for|against))"
     r"\s(?:having\s)?(?:(?:a|an|the|my)\s)?$"
 )

@@ -45,7 +45,8 @@ _IDIOMS = re.compile(
     r"|\bcold\sfeet\sabout\b|\bfall\s(?:semester|term|colou?rs|leaves|break)\b|\brash\s(?:decisions?|promise|choice|act)\b"
     r"|\bpass(?:ed|ing)?\sout\s(?:flyers|leaflets|the|some|candy|sweets|papers)\b|\bbruised\sego\b|\btired\sof\s(?!life|living)"
     r"|\bchoked\sup\s(?:with|at|about|when|by)\b|상처\s?받(?=[았은고아])"
-    r"|눌러\s?(?:봐도|도)\s?아픈\s?데|\b(?:hepatojugular|saphenofemoral|saphenopopliteal|venous|vesicoureter\w+)\sreflux|\bpulmonary\scongestion"
+    r"|눌러\s?(?:봐도|도)\s?아픈\s?데|\b(?:hepatojugular|saphenofemoral|saphenopopliteal|venous|vesicoureter\w+)\sreflux"
+    r"|\bpulmonary\scongestion"
     r"|\bthe\sother\s(?:leg|arm|side|foot|calf|hand|one)\s(?:is|was|looks|feels)\s(?:still\s)?(?:warm|fine|normal|ok)\b"
     r"|\b(?:slow|own|easy|brisk|fast|steady)\space\b|\bpaces\spast\b|\bkeep\sup\swith\speople|\bmakes?\s(?:it|them)\ssting\b|\b(?:tie|tying|untie)\s(?:\w+\s){0,2}laces"
 )

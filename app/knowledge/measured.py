@@ -78,6 +78,7 @@ _AMOUNT = r"(?:\s?(?:count|수치|수|is|are|was|는|은|이|가|:|=|at))?\s{0,2
 _PLATELETS = re.compile(rf"(?:\bplt|\bplatelets?|혈소판){_AMOUNT}")
 _WHITE_CELLS = re.compile(rf"(?:(?<!csf )(?<!urine )\bwbc|\bwcc|\bwhite (?:cells?|count)|백혈구){_AMOUNT}")
 _HEMOGLOBIN = re.compile(rf"(?:\bhb|\bhgb|\bha?emoglobin|혈색소){_AMOUNT}")
+_FLUID = re.compile(r"(?:관절액|천자|aspirat|effusion|뇌척수액|흉수|복수|활액|요검사|csf|synovial|fluid|tap|urine|u/a)[^.;\n]{0,40}$")
 _UNITS = {"k": 1_000.0, "만": 10_000.0, "천": 1_000.0}
 
 
@@ -87,6 +88,8 @@ def _blood_counts(text: str) -> Iterator[Mention]:
         if (value := _per_microlitre(match, 1_000.0)) is not None and 1_000 <= value < 100_000:
             yield _mention("low_platelets", match, "present")
     for match in _WHITE_CELLS.finditer(text):
+        if _FLUID.search(text[max(0, match.start() - 48) : match.start()]):
+            continue
         if (value := _per_microlitre(match, 50.0)) is not None and 100 <= value < 4_000:
             yield _mention("low_white_cells", match, "present")
     for match in _HEMOGLOBIN.finditer(text):
