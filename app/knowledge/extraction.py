@@ -202,5 +202,6 @@ def _denied_after(text: str, tokens: Sequence[Token], mentions: Sequence[Mention
         if not denied[index] and index + 1 < len(mentions):
             following = mentions[index + 1]
             in_list = (denied[index + 1] or following.inner_negation) and following.finding_id != _ALONE
-            denied[index] = in_list and mention.stated is None and negation_ko.linked(text, mention.end, following.start)
+            in_list = in_list and mention.stated is None
+            denied[index] = in_list and negation_ko.linked(text, mention.end, following.start)
     return denied

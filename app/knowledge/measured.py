@@ -74,11 +74,16 @@ def _heart_rates(text: str) -> Iterator[Mention]:
             yield _mention("tachycardia", match, "present")
 
 
-_AMOUNT = r"(?:\s?(?:count|수치|수|is|are|was|는|은|이|가|:|=|at))?\s{0,2}(\d{1,3}(?:,\d{3})+|\d{1,6}(?:\.\d{1,2})?)(?!\d|,\d|%)(?:\s?(k\b|만|천))?(?!\s?(?:세|살|년|일|/))"
+_AMOUNT = (
+    r"(?:\s?(?:count|수치|수|is|are|was|는|은|이|가|:|=|at))?\s{0,2}(\d{1,3}(?:,\d{3})+|\d{1,6}(?:\.\d{1,2})?)(?!\d|,\d|%)"
+    r"(?:\s?(k\b|만|천))?(?!\s?(?:세|살|년|일|/))"
+)
 _PLATELETS = re.compile(rf"(?:\bplt|\bplatelets?|혈소판){_AMOUNT}")
 _WHITE_CELLS = re.compile(rf"(?:(?<!csf )(?<!urine )\bwbc|\bwcc|\bwhite (?:cells?|count)|백혈구){_AMOUNT}")
 _HEMOGLOBIN = re.compile(rf"(?:\bhb|\bhgb|\bha?emoglobin|혈색소){_AMOUNT}")
-_FLUID = re.compile(r"(?:관절액|천자|aspirat|effusion|뇌척수액|흉수|복수|활액|요검사|csf|synovial|fluid|tap|urine|u/a)[^.;\n]{0,40}$")
+_FLUID = re.compile(
+    r"(?:관절액|천자|뇌척수액|흉수|복수|활액|요검사|aspirat|effusion|csf|synovial|fluid|tap|urine|u/a)[^.;\n]{0,40}$"
+)
 _UNITS = {"k": 1_000.0, "만": 10_000.0, "천": 1_000.0}
 
 

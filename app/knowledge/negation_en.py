@@ -14,7 +14,7 @@ from app.knowledge import vocabulary as vocab
 from app.knowledge.english import Token
 
 Scope = Literal["list", "local", "word"]
-"""`list` runs across commas ("no fever, cough or chills"); `local` ends at the first; `word` holds one ("non-itchy")."""
+"""`list` runs across commas ("no fever, cough or chills"); `local` ends at the first; `word` holds one."""
 
 _AFTER_MARK = re.compile(r"\s*[:=]\s*(?:no|none|neg|negative|absent|denied|nil|0|x)\b")
 _LOOK_AHEAD, _LOOK_AHEAD_TEST = 5, 8

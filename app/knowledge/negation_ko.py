@@ -31,8 +31,8 @@ _NOT_DOING = (
 )
 _NOT_BECAUSE = r"(?:서가|서는)\s?아니"
 _RATHER = r"다?기\s?보다는?"
-_DENIED = _any([_ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING, _NOT_BECAUSE, _RATHER])
-_ENDING = r"(?:다는|는|은|던|을|이|기|기는|긴|거나|한|신|으신|시던|[아어여해]\s?본)?"
+_DENIED = _any(["전혀(?=요)", _ABSENT, _NOT_BEING, _REFUSED, _CEASED, _NOT_DOING, _NOT_BECAUSE, _RATHER])
+_ENDING = r"(?:다는|다\s?그런|는|은|던|을|이|기|기는|긴|거나|한|신|으신|시던|[아어여해]\s?본)?"
 _TAIL = re.compile(
     rf"(?!는데\s){_ENDING}\s{{0,2}}(?:{_any(TAIL_NOUNS)}\s?){{0,4}}{_any(TAIL_PARTICLES)}?\s{{0,2}}{_ADVERBS}{_DENIED}"
 )
