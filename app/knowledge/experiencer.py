@@ -34,7 +34,7 @@ _KO_RELATIVES = "|".join(
         장모님 장인어른 시어머님 시아버님 친정엄마 친정어머니 친정아버지 친정언니 시누이 선친
         시어머니 시아버지 친어머니 친아버지 외할머니 외할아버지 친할머니 친할아버지 큰아버지 작은아버지 어머니
         어머님 엄마 아버지 아버님 아빠 부모님 부모 할머니 할아버지 형제 자매 남매 누나 오빠 언니 남동생 여동생
-        동생 형님 형 남편 아내 와이프 남자친구 여자친구 남친 여친 이모 고모 삼촌 외삼촌 사촌 조카 장인 장모
+        동생 형님 형 남편 아내 와이프 남자친구 여자친구 남친 여친 이모 고모 삼촌 외삼촌 신랑 마누라 사촌 조카 장인 장모
         큰누님 누님 큰형 큰언니 큰오빠 집사람
         가족들 가족 친척 친구들 친구 동료들 동료 룸메이트 이웃
         """
@@ -54,10 +54,12 @@ _NOT_SUBJECT = re.compile(
 )
 _KO_NOT_SUBJECT = re.compile(r"(?:와|랑|에게|한테|하고|과)")
 _REPORTING = r"\s+(?:think|found|find|believe|noticed|saw|called|am\s+worried|am\s+calling|brought|wonder|need|want)"
+_KO_MINE = rf"(?!\s(?:{_KO_RELATIVES}))"
+"""제 아내가: the wife is meant, not the writer."""
 _KO_SELF = "|".join(words("저는 제가 저도 저의 제 저 나는 내가 나도 내 전 난 본인은 본인이 환자는 환자가"))
 _FIRST_PERSON = re.compile(
     rf"\b(?:i(?!{_REPORTING})|me|myself|mine|my(?!\s+(?:\w+\s+)?(?:{_EN_RELATIVES})(?![a-z])))\b"
-    rf"|(?<![가-힣])(?:{_KO_SELF})(?![가-힣])"
+    rf"|(?<![가-힣])(?:{_KO_SELF})(?![가-힣]){_KO_MINE}"
 )
 _SENTENCE_END = re.compile(r"[.!?;\n。]")
 _CLAUSE_END = re.compile(r"[.!?;,\n。]|but(?![a-z])|(?:고|지만|는데|은데|인데|며|면서|으나|니까|셔서)(?=\s)")
@@ -82,7 +84,9 @@ _SUPPOSED_AFTER = re.compile(
     r"\s?(?:이|인)?\s?줄\s?(?:만\s?|로\s?)?(?:알|착각)|(?:이|가)?\s?(?:일까|인가요|인가\s?(?:해서|하고|했|싶)|아닌가|아닌지|아니냐|검진|예방|백신)|\s?(?:초기)?(?:랑|와|과|하고)?\s?(?:너무\s|참\s)?비슷"
     r"|\s?(?:tests?\b|테스트|(?:반응\s?)?검사)(?![^.\n]{0,40}(?:positive|negative|양성|음성|줄|정상|없))"
 )
-_TOLD_TO = re.compile(r"(?:한테|에게|께)(?:는|도)?\s$")
+_TOLD_TO = re.compile(
+    r"(?:한테|에게|께)(?:는|도|만)?\s(?:(?:아직|차마|절대|여태|한\s?번도|이런|그런|제대로|솔직히|하소연)(?:까지|도)?\s){0,2}$"
+)
 """아내*한테* 말을 못 했어요: it was not told, not lost."""
 _AROUND = frozenset({"carbon_monoxide_exposure", "others_with_same_symptoms"})
 """Of the house, not of the relative that is named with it."""
@@ -92,6 +96,16 @@ _TELLING = re.compile(r"[가-힣]{0,4}(?:다고|냐고|라고|대요|더라고|�
 _NOTICING = re.compile(
     r"(?:,\s)?\s(?:\w+\s)?(?:found|noticed|spotted|discovered|saw|pressed|(?:say|says|said|reckons|thinks)\s(?:that\s)?(?:i|my)\b)"
 )
+_TAKEN = frozenset({"poison_ingestion", "medication_overdose"})
+"""할머니 *약을 한 통 다 먹었어요*: her tablets, but not she took them."""
+_BELONGING = re.compile(
+    r"'s?\s(?:(?!home)\w{2,12}\s){0,3}?(?:hand)?(?:bags?|purse|house|home(?!\soxygen)|flat|kitchen|cupboards?|drawers?|cabinet|bathroom"
+    r"|tablets?|pills?|tabs|capsules?|meds|medicines?|medications?|drugs|insulin|patch(?:es)?|inhaler|bottles?|box|car|garden"
+    r"|wedding|funeral|birthday|party|dogs?|cats?|cooking|bed|sofa|place)\b"
+    r"|(?:의)?\s(?:[가-힣]{1,5}\s?)?(?:약(?:을|를|통을|봉지를)?\s(?:[가-힣0-9]{1,6}\s){0,3}(?:먹었|먹은|먹고|삼켰|삼킨|삼키|집어|꺼내|털어)"
+    r"|(?:가방|서랍|약통|약장|집|댁|생신|장례식|결혼식|제사|차|텃밭)(?:에|을|를|의|\s))"
+)
+"""Things of theirs: the tablets from nan's handbag were swallowed by the patient, and what they are for is hers."""
 _BY_NATURE = frozenset({"pregnancy", "recent_childbirth", "missed_period"})
 """Told of a wife or a daughter for whom the text is written: 아내가 *임신* 37주인데 ..."""
 _LONGEST_LEAD = 40
@@ -129,6 +143,7 @@ def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[
         if mention.finding_id not in _AROUND
         and not (mention.finding_id in _SEEN_BY_OTHERS and _TELLING.match(text, mention.end))
         and (zone := _covering(zones, starts, mention, history=is_history[mention.finding_id])) is not None
+        and not (mention.finding_id in _TAKEN and zone.acute_end == zone.start)
     }
     is_report = _is_report_for_another(text, zones)
     if is_report:
@@ -173,6 +188,9 @@ def _zones(text: str) -> list[Zone]:
             continue
         history_end = min(sentences.after(match.end()), persons.after(match.end()))
         kin = _NO_KIN.match(match.group()) is None
+        if (thing := _BELONGING.match(text, match.end())) is not None:
+            zones.append(Zone(match.end(), match.end(), thing.end(), kin))
+            continue
         zones.append(Zone(match.end(), min(clauses.after(match.end()), history_end), history_end, kin))
     return zones
 

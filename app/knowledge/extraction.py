@@ -12,6 +12,7 @@ from itertools import zip_longest
 from app.domain import Finding, FindingQualifier, FindingStatus
 from app.knowledge import charting, laboratory, measured, negation_en, negation_ko
 from app.knowledge.certainty import is_uncertain
+from app.knowledge.context import unexplained
 from app.knowledge.durations import Durations
 from app.knowledge.english import EnglishMatcher, Token, tokenize
 from app.knowledge.experiencer import Owner, others_findings
@@ -58,7 +59,7 @@ class Extractor:
         every = read + [mention for mention in said if mention.finding_id in self._is_history]
         mentions = keep_longest(every)
         mentions = _without_stolen_negators(tokens, mentions)
-        mentions = without_idioms(source.text, mentions, self._is_history)
+        mentions = unexplained(source.text, without_idioms(source.text, mentions, self._is_history))
         statuses = self._statuses(source.text, tokens, mentions)
         durations = Durations(source.text)
         best: dict[str, Finding] = {}
@@ -198,10 +199,13 @@ def _denied_after(text: str, tokens: Sequence[Token], mentions: Sequence[Mention
         last = bisect_left(starts, mention.end) - 1
         english = mention.script == "latin" and last >= 0 and negation_en.denied_after(text, tokens, last)
         denied[index] = english or negation_ko.denied_after(text, mention.end)
-        denied[index] |= mention.script == "hangul" and negation_ko.denied_before(text, mention.start, mention.end)
+        if mention.script == "hangul" and not denied[index]:
+            denied[index] = negation_ko.denied_before(text, mention.start, mention.end)
+            denied[index] |= negation_ko.denied_with_signs(text, mention.start, mention.end)
         if not denied[index] and index + 1 < len(mentions):
             following = mentions[index + 1]
             in_list = (denied[index + 1] or following.inner_negation) and following.finding_id != _ALONE
-            in_list = in_list and mention.stated is None
-            denied[index] = in_list and negation_ko.linked(text, mention.end, following.start)
+            in_list = in_list and mention.stated is None and negation_ko.linked(text, mention.end, following.start)
+            begins = not index or not negation_ko.linked(text, mentions[index - 1].end, mention.start)
+            denied[index] = in_list and not (begins and negation_ko.said_before_list(text, mention, following))
     return denied

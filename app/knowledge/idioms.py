@@ -1,7 +1,7 @@
 """Words that look like a finding and tell of none: figures of speech, things, and what is only likened to something.
 
-"겁나 가려워요" is no fear, "a blister pack" no blister, "말도 못 하게 아파요" no loss of speech; and who was swollen "like a bee
-sting" was not stung. Read on normalised text; every repetition is bounded.
+"겁나 가려워요" is no fear, "a blister pack" no blister, "말도 못 하게 아파요" no loss of speech; and who was swollen
+"like a bee sting" was not stung. Read on normalised text; every repetition is bounded.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _IDIOMS = re.compile(
     r"|\b(?:cup|glass|plate|phone|fork|spoon|pen|pan|face|mouth|cereal|food)\s(?:has\s|have\s|just\s)?(?:slipped|slips|slipping|fell|falls)\b"
     r"|\bwords\stumbled?\b|\bstruck\sby\sa\s[0-9]|\bgrave\ssite|\baid\s(?:worker|agency|camp|station)|\b(?:first|hearing)[\s-]aids?\b"
     r"|\bcigarette\sburn"
+    r"|\b(?:hcg|levels?|counts?|numbers?|titres?|temperature|temp|sats?|saturations?|pressure|bp|sugars?|output|rate|weight)"
+    r"\s(?:is\s|are\s|was\s|were\s|keeps?\s|kept\s|has\s|started\s)?(?:falling|fell|falls|fallen)\b"
     r"|감기\s?기운|몸살\s?기운|숨을?\s?(?:꾹\s?)?참[고으아았는지을]"
     r"|(?:불안|협심증|기침)\s?발작|발작이?\s?없을"
     r"|갑자기\s?일어[나서설날]|찬물(?:에|로)\s?(?:세수|담그|담가|얼굴)"
@@ -54,7 +56,9 @@ _IDIOMS = re.compile(
 _LIKENED_KO = re.compile(r"(?:ㄴ|은|는|한|을)?\s?(?:것|거|듯|데)?(?:처럼|마냥)|\s?(?:것|거|듯)\s?같이\s?|\s?듯이?\s")
 """벌레 물린 것처럼, 술 취한 듯, 모기 물린 것 같이."""
 _LIKENED_EN = re.compile(
-    r"(?:\bfeel(?:s|ing)?\s(?:i'?m|im|i\sam)\s|\b(?:like|as if|as though)\s(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad|nettle|gnat|hot)\s){0,3}"
+    r"(?:\bfeel(?:s|ing)?\s(?:i'?m|im|i\sam)\s"
+    r"|\b(?:like|as if|as though)\s"
+    r"(?:(?:an?|the|i'd|i had|i've|it was|little|big|tiny|bad|nettle|gnat|hot)\s){0,3}"
     r"|\bas\s\w{2,10}\sas\s(?:an?\s)?|\brather\sthan\s(?:an?\s|being\s)?|\bmore\s\w{3,12}\sthan\s)$"
 )
 _LEAD = 36

@@ -1,8 +1,9 @@
 """Findings that a laboratory value or a score says: "혈당 42", "BG 18.2 mmol/L", "GCS 7", "COHb 26%", "lactate 4.6".
 
-Sugar: low under 70 mg/dl (3.9 mmol/l), high from 200 (11.1), fasting from 126; HbA1c from 6.5 % (ADA Standards of Care 2024).
-Ketones from 1.5 mmol/l, acidosis under pH 7.30 (JBDS 2023); carboxyhaemoglobin from 10 % (UKHSA 2023); lactate over 2 mmol/l
-(Surviving Sepsis 2021); the Glasgow Coma Scale by the bands of NICE NG232. Read on normalised text, every repetition bounded.
+Sugar: low under 70 mg/dl (3.9 mmol/l), high from 200 (11.1), fasting from 126; HbA1c from 6.5 % (ADA Standards of Care
+2024). Ketones from 1.5 mmol/l, acidosis under pH 7.30 (JBDS 2023); carboxyhaemoglobin from 10 % (UKHSA 2023); lactate
+over 2 mmol/l (Surviving Sepsis 2021); the Glasgow Coma Scale by the bands of NICE NG232; urine left after voiding from
+150 ml (a working limit, none is agreed on). Read on normalised text, every repetition bounded.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from collections.abc import Iterator
 from app.domain import FindingStatus
 from app.knowledge.mention import Mention
 
-_BETWEEN = r"(?:\s?(?:level|levels|reading|readings|was|is|of|reads?|at|been|in the|around|about|came back|says|only|just|mostly|dropped to|down to|up to|now|[:=~])){0,3}\s?"
+_BETWEEN = (
+    r"(?:\s?(?:level|levels|reading|readings|was|is|of|reads?|at|been|in the|around|about|came back|says|only|just"
+    r"|mostly|dropped to|down to|up to|now|[:=~])){0,3}\s?"
+)
 _SUGAR_EN = re.compile(
     r"(?<![a-z])(fasting\s)?(?:blood\s)?(?:sugars?|glucose|gluc|r?bgl?|fbs|bsl|cbg|bm|(?:glucose\s)?meter)(?![a-z])"
     rf"{_BETWEEN}(\d{{1,3}}(?:\.\d{{1,2}})?)(?![\d%]|\s?(?:%|times|x|years?|weeks?|days?|hours?|spoon|tea))\s?(mmol|mg)?"
@@ -36,6 +40,11 @@ _CARBOXY = re.compile(
     r"(?:cohb|carboxyh\w{6,14}|일산화탄소\s?헤모글로빈)(?:이|가|은)?\s?(?:level|of|is|was|[:=])?\s?(\d{1,2}(?:\.\d)?)(?![\d.])"
 )
 _LACTATE = re.compile(r"(?:lactate|lac(?=\s\d)|젖산(?:염|이|은)?)\s?(?:of|is|was|level|[:=])?\s?(\d{1,2}\.\d)(?!\d)")
+_RESIDUAL = re.compile(
+    r"(?:post-?\s?void(?:ing)?\s(?:residual|residue|volume)|\bpvr|\bresidual(?:\surine|\svolume)?|\bbladder\sscan"
+    r"|(?:배뇨\s?후\s?)?잔뇨(?:량|이|가|는|은)?)(?:\s?(?:urine|volume|of|is|was|at|on|showed|shows|가|이|은|는|[:=~])){0,3}?"
+    r"\s?(\d{1,4})\s?(?:ml|cc|밀리)"
+)
 _COMA = re.compile(r"(?<![a-z])gcs(?:가|이|는|은)?\s?(?:score|of|is|was|[:=])?\s?(\d{1,2})(?!\d|\.\d)")
 _MMOL = 18.0
 
@@ -61,6 +70,7 @@ def mentions(text: str) -> Iterator[Mention]:
     for match in _PH.finditer(text):
         if float(match.group(1)) < 7.3:
             yield _mention("acidosis", match)
+    yield from _above(text, _RESIDUAL, "urinary_retention", 150.0, normal_below=100.0)
     for match in _COMA.finditer(text):
         score = int(match.group(1))
         if 3 <= score <= 14:

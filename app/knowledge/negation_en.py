@@ -28,10 +28,10 @@ def negated_tokens(tokens: Sequence[Token], inside: Set[int]) -> list[bool]:
     """
     flags: list[bool] = []
     scope: Scope | None = None
-    for index, token in enumerate(tokens):
+    for index in range(len(tokens)):
         if scope is not None and _closes(tokens, index, scope):
             scope = None
-        if _is_negator(tokens, index) and index not in inside:
+        if _is_negator(tokens, index) and (index not in inside or tokens[index].word == "nothing"):
             scope = _opened(tokens, index, scope, inside)
             flags.append(False)
             continue
@@ -42,9 +42,18 @@ def negated_tokens(tokens: Sequence[Token], inside: Set[int]) -> list[bool]:
 
 def _is_negator(tokens: Sequence[Token], index: int) -> bool:
     word = tokens[index].word
+    if word == "nothing":
+        return index + 1 < len(tokens) and _is_nothing_wrong(tokens, index + 1)
     if word in vocab.HARDLY:
         return index + 1 < len(tokens) and tokens[index + 1].word == "any"
     return word in vocab.NEGATORS
+
+
+def _is_nothing_wrong(tokens: Sequence[Token], place: int) -> bool:
+    """Whether "nothing" denies what follows ("nothing is numb", "nothing hurts"), unlike "nothing is helping"."""
+    if tokens[place].gap or tokens[place].word not in vocab.NOTHING_DOES:
+        return False
+    return place + 1 == len(tokens) or tokens[place + 1].word not in vocab.NOTHING_HELPS
 
 
 def _closes(tokens: Sequence[Token], index: int, scope: Scope) -> bool:

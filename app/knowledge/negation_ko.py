@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from app.knowledge.mention import Mention
 from app.knowledge.particles import NEGATION_ADVERBS, TAIL_NOUNS, TAIL_PARTICLES, UNCEASING
 from app.knowledge.words import words
 
@@ -60,6 +61,19 @@ _LISTED = re.compile(
 )
 """A word of the list stands between: 두통*이 심하거나* 눈이 침침한 건 없어요, 흉통 *및 야간* 흉통 없음."""
 _LONGEST_LINK = 14
+_SIGNS = re.compile(
+    r"(?:,\s?(?!특이|특별|이상|다른|기타|별다)[가-힣]{1,6}){1,5}(?:\s신경학적)?\s(?:징후|소견|증거|결손)(?:은|는|이|도)?"
+    r"\s?(?:없음|없고|없습니다|부인)"
+)
+_REPEATED = frozenset({"압통", "발적", "운동통", "수포음", "천명음", "과민"})
+"""Signs of an examination, which names where they are: one found, one not."""
+_COMMA = re.compile(r"\s?,\s?")
+_CHART_ABSENT = re.compile(r"\s?(?:은|는|도)?\s?(?:없음|부인|음성|관찰되지|\(-\))")
+_QUALIFIED = re.compile(
+    r"(?:(?:심한|경미한|경한|중등도의?|약간의|극심한|지속적인|간헐적인|반복되는|악화되는|새로운)\s"
+    r"|(?<![가-힣])\d{1,3}\s?(?:일|주|개월|년|시간|달)\s?(?:전부터|째|간)(?:의|\s지속된)?\s)(?:[가-힣]{1,6}\s)?[가-힣]{1,6}$"
+)
+_GUARDING = re.compile("반발통|반발압통|근성방어|복부강직|강직|근긴장|머피징후|종괴|cva압통|늑골척추각압통")
 
 
 _NOT = re.compile(r"(?:(?:^|[,.!?\n]|[가-힣](?:은|는|이|가|도|을|를|로|서|데|고|며|만|엔|에|게))\s|^)안\s?$")
@@ -71,9 +85,40 @@ def denied_before(text: str, start: int, end: int) -> bool:
     return _NOT.search(text[max(0, start - 6) : start]) is not None and _NOUN_GOES_ON.match(text, end) is None
 
 
+def denied_with_signs(text: str, start: int, end: int) -> bool:
+    """Whether a chart denies it with signs that are no findings of the lexicon: 결막 *창백*, 부종, 출혈 징후 없음."""
+    return _SIGNS.match(text, end) is not None and _qualified(text, start, end) is None
+
+
+def _qualified(text: str, start: int, end: int) -> re.Match[str] | None:
+    return _QUALIFIED.search(text[max(0, start - _LONGEST_LINK) : end])
+
+
 def denied_after(text: str, end: int) -> bool:
     """Whether the text from `end` on denies the mention that ends there."""
     return any(pattern.match(text, end) is not None for pattern in (_TAIL, _TESTED, _ALTERNATIVE))
+
+
+def said_before_list(text: str, mention: Mention, following: Mention) -> bool:
+    """Whether the first of a list stands by itself, said before what a chart denies: 치골상부 *압통*, CVA *압통* 없음.
+
+    It has a quality or a time of its own (*심한* 두통, 발열 없음), or the next repeats what it is of another place.
+    A list of bare nouns is denied whole.
+    """
+    if _COMMA.fullmatch(text, mention.end, following.start) is None:
+        return False
+    if _qualified(text, mention.start, mention.end) is not None:
+        return True
+    own, other = text[mention.start : mention.end].split(), text[following.start : following.end].split()
+    if len(own) > 1 and own[-1] == "압통" and _GUARDING.fullmatch("".join(other)) is not None:
+        return True
+    return (
+        len(own) > 1
+        and len(other) > 1
+        and own[-1] == other[-1]
+        and own[-1] in _REPEATED
+        and _CHART_ABSENT.match(text, following.end) is not None
+    )
 
 
 def linked(text: str, end: int, start: int) -> bool:

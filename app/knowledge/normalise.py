@@ -1,8 +1,9 @@
 """Text as the matchers read it: composed, width-folded, lower case, and still traceable to the original.
 
 Typed text arrives decomposed (macOS file names), full-width (Korean and Japanese keyboards) or with zero-width marks in
-it. Each original segment (a character and what combines with it) is normalised alone, so that every character of the
-result knows which span of the original it came from.
+it, and with misspelt endings, which are corrected in place (`spelling`). Each original segment (a character and what
+combines with it) is normalised alone, so that every character of the result knows which span of the original it came
+from.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from app.knowledge.spelling import corrected
 
 _MAX_SEGMENT = 16
 """Marks beyond this many start a segment of their own: normalising is quadratic in the length of a run of marks."""
@@ -37,7 +40,7 @@ class NormalisedText:
 def normalise(original: str) -> NormalisedText:
     if _PLAIN.fullmatch(original):
         length = len(original)
-        return NormalisedText(original, original.lower(), range(length), range(1, length + 1))
+        return NormalisedText(original, corrected(original.lower()), range(length), range(1, length + 1))
     characters: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -46,7 +49,7 @@ def normalise(original: str) -> NormalisedText:
             characters.append(character)
             starts.append(start)
             ends.append(end)
-    return NormalisedText(original, "".join(characters), starts, ends)
+    return NormalisedText(original, corrected("".join(characters)), starts, ends)
 
 
 def _segments(text: str) -> Iterator[tuple[int, int]]:

@@ -189,14 +189,23 @@ PRESSURE = (
         r"(?<![\d/.-])(1[0-9]\d|2[0-4]\d)에\s?([5-9]\d|1[0-5]\d)(?![\d.])(?=[\s,.]|이|나|정도|까지|으로|로|였|입|예|$)"
     ),
 )
+_TENS = r"(?:[일이삼]?백)?(?:[이삼사오육칠팔구]?십)?"
+SPELLED_PRESSURE = re.compile(
+    rf"혈압(?:이|은|을|도)?\s(?:[가-힣]{{1,4}}\s){{0,3}}?({_TENS}[일이삼사오육칠팔구]?)\s?에서?\s?"
+    rf"({_TENS}(?:[일삼사오육칠팔구]|이(?![가-힣]))?)"
+)
+"""혈압이 이백이십에 백십이에요: the 이 that a word goes on from is the verb."""
 _WHOLE = r"(?!\d|\.\d|\s?/\s?\d)"
 SYSTOLIC = re.compile(
     rf"(?:\bsbp|systolic(?: blood pressure| bp)?|수축기\s?(?:혈압)?){_IS}(\d{{2,3}}){_WHOLE}"
     rf"|(?:혈압(?:을|이|은|도)?\s?(?:재|쟀|측정)[가-힣]{{0,5}}|집에서\s잰\s혈압[이은]?)\s?(\d{{2,3}}){_WHOLE}(?!\s?에\s?\d)"
 )
 HEART_RATE = re.compile(
-    rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박|맥[이은]){_IS}(?:분당\s?|1분에\s?)?(\d{{2,3}}){_WHOLE}"
+    rf"(?:\bhr|\bpr|heart ?rate|pulse(?: rate)?|맥박|심박동|심박수?|맥[이은]|(?<![가-힣])맥(?=\s?\d))"
+    rf"{_IS}(?:분당\s?|1분에\s?)?(\d{{2,3}}){_WHOLE}"
     rf"|(?:심장|heart)[^.,\n\d]{{0,16}}(?:분당|1분에)\s?(\d{{2,3}}){_WHOLE}"
+    r"|(?:워치|\bwatch|\bfitbit)(?![^.,\n]{0,20}(?:산소|혈압|걸음|시|pressure|oxygen|o2|steps))[^.,\d\n]{0,20}"
+    r"(1\d\d|2[0-4]\d)(?!\d|\.\d|\s?[/%:]|\s?에\s?\d|\s?(?:steps|kg|걸음|년|만))"
     r"|(?<![\d.])(\d{2,3})\s?(?:bpm|beats (?:a|per) minute)"
 )
 BREATHING_RATE = re.compile(

@@ -14,6 +14,8 @@ from app.knowledge import patient_patterns as patterns
 from app.knowledge.normalise import normalise
 
 OLDEST = 115
+_UNITS = {"백": 100, "십": 10}
+_DIGITS = "일이삼사오육칠팔구"
 
 
 def extract_patient(text: str) -> Patient:
@@ -86,6 +88,22 @@ def pressures(text: str) -> Iterator[tuple[re.Match[str], float, float]]:
             systolic, diastolic = float(match.group(1)), float(match.group(2))
             if 40 <= systolic <= 300 and 20 <= diastolic <= 200 and diastolic < systolic:
                 yield match, systolic, diastolic
+    for match in patterns.SPELLED_PRESSURE.finditer(text):
+        systolic, diastolic = _in_words(match.group(1)), _in_words(match.group(2))
+        if 40 <= systolic <= 300 and 20 <= diastolic <= 200 and diastolic < systolic:
+            yield match, systolic, diastolic
+
+
+def _in_words(numeral: str) -> float:
+    """The value of a Korean number below a thousand: 이백이십 is 220."""
+    value, digit = 0, 0
+    for syllable in numeral:
+        if syllable in _UNITS:
+            value += max(digit, 1) * _UNITS[syllable]
+            digit = 0
+        else:
+            digit = _DIGITS.index(syllable) + 1
+    return float(value + digit)
 
 
 def _temperature(text: str) -> float | None:

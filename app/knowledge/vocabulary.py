@@ -32,6 +32,17 @@ NEGATORS = frozenset(
 HARDLY = frozenset(words("hardly barely scarcely"))
 """Negators before "any" alone: "hardly any cough", but not "hardly sleeping"."""
 
+NOTHING_DOES = frozenset(words("is was hurts hurt feels felt looks aches ached itches burns stings swelled bled"))
+NOTHING_HELPS = frozenset(
+    words(
+        """
+        helping working easing relieving touching stopping making taking settling better staying going coming like
+        worse as more
+        """
+    )
+)
+"""After "nothing", what denies a finding and, behind its copula, what denies none: nothing is helping my headache."""
+
 _CONTRACTED_NOT = words(
     """
     don't dont doesn't doesnt didn't didnt haven't havent hasn't hasnt hadn't hadnt isn't isnt wasn't wasnt aren't
@@ -142,8 +153,8 @@ RESTARTS = frozenset(
         """
         the reduced decreased raised
         i my he she it there we patient pt has have had feel feels reports complains presents developed now
-        severe bad terrible constant persistent worsening mild some positive also started woke came everything something been on
-        just
+        severe bad terrible constant persistent worsening mild some positive also started woke came everything something
+        been on just
         """
     )
 )

@@ -1,4 +1,4 @@
-"""Skin, sugar, burns, poisoning and the nose as people and charts tell of them, and words that only look like findings."""
+"""Skin, sugar, burns, poisoning and the nose as people and charts tell of them, and words that only look like it."""
 
 from __future__ import annotations
 
