@@ -22,6 +22,14 @@ _OTHER_LUNGS = re.compile(r"\bcopd\b|emphysema|chronic bronchitis|bronchiectasis
 _SPOTTING = re.compile(r"점상\s?출혈")
 _WOMB = re.compile(r"임신|산모|태아|주수|자궁|생리|질\s?(?:분비|출혈|초음파)|아기집")
 _SKIN = re.compile(r"피부|다리|팔|손|발|몸|얼굴|배에|가슴|결막|입천장|구개|정강|종아리|허벅지|눈|발진|혈소판|열")
+_HEART_STOPPED = re.compile(r"심장이?\s?멈|heart\s?(?:had\s|has\s)?stopp|heartbeat")
+_PREGNANT = re.compile(
+    r"임신|태아|유산|계류|아기집|산부인과|(?<!\d)\d{1,2}\s?주(?:차|에|쯤|때)|\bpregnan|miscarr|\bfo?etus|\bscan\sat|\bweeks\b"
+)
+_COLLAPSED = re.compile(r"쓰러|의식|맥박|숨을?\s?(?:안|못)|심폐|cpr|collapsed|unconscious|산모")
+_OFTEN = re.compile(
+    r"\b(?:several|few|many|couple\sof|two|three|four|five|six|\d{1,2})\stimes\s(?:a|per|each|every)\syear"
+)
 
 
 def explained(text: str, mention: Mention) -> bool:
@@ -38,6 +46,11 @@ def explained(text: str, mention: Mention) -> bool:
         case "petechiae":
             spotting = _SPOTTING.match(own) is not None
             return spotting and _WOMB.search(text) is not None and _SKIN.search(text) is None
+        case "pulselessness":
+            stopped = _HEART_STOPPED.search(own) is not None
+            return stopped and _PREGNANT.search(text) is not None and _COLLAPSED.search(text) is None
+        case "seasonal_symptoms":
+            return _OFTEN.search(text, max(0, mention.start - 12), mention.end) is not None
     return False
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from app.domain import FindingStatus
 from app.knowledge import patient_patterns as patterns
 from app.knowledge.mention import Mention
-from app.knowledge.patient_text import age_in, pressures
+from app.knowledge.patient_text import age_in, pressures, spelled_temperatures
 
 _NORMAL_BELOW, _FEVER_FROM = 37.5, 38.0
 _OTHER_HEAT = re.compile(
@@ -43,10 +43,12 @@ def _temperatures(text: str) -> Iterator[Mention]:
     for pattern in patterns.CELSIUS:
         for match in pattern.finditer(text):
             yield from _of_heat(text, match, float(match.group(1)))
+    for match, degrees in spelled_temperatures(text):
+        yield from _of_heat(text, match, degrees)
     for pattern in patterns.FAHRENHEIT:
         for match in pattern.finditer(text):
-            if 86 <= (degrees := float(match.group(1))) <= 111:
-                yield from _of_heat(text, match, (degrees - 32) / 1.8)
+            if 86 <= (fahrenheit := float(match.group(1))) <= 111:
+                yield from _of_heat(text, match, (fahrenheit - 32) / 1.8)
 
 
 def _of_heat(text: str, match: re.Match[str], celsius: float) -> Iterator[Mention]:

@@ -41,7 +41,7 @@ _EN_BEGUN = re.compile(
     r"\b(?:since|start(?:ed|ing|s)?|beg[au]n|onset|diagnosed|ever|from|have|has|'ve|still|after|because|told|only)\b"
 )
 _EN_PAST_VERB = re.compile(
-    r"\b(?:had|was|were|got|suffered|experienced|caught|developed|used\sto|went|came|lost|felt|did|[a-z]{3,}ed)\b"
+    r"\b(?:had|was|were|got|suffered|experienced|caught|developed|used\sto|went|came|lost|felt|did|stung|bitten|fell|broke|[a-z]{3,}ed)\b"
 )
 _EN_GOES_ON = re.compile(r"\b(?:still|ever since|to this day|ongoing|continues?|comes? back|came back|until now)\b")
 _EN_BREAK = re.compile(

@@ -110,8 +110,16 @@ def _temperature(text: str) -> float | None:
     celsius = _number(text, patterns.CELSIUS, 30, 44)
     if celsius is not None:
         return celsius
+    for _, degrees in spelled_temperatures(text):
+        return degrees
     fahrenheit = _number(text, patterns.FAHRENHEIT, 86, 111)
     return None if fahrenheit is None else round((fahrenheit - 32) / 1.8, 1)
+
+
+def spelled_temperatures(text: str) -> Iterator[tuple[re.Match[str], float]]:
+    """(where, degrees Celsius) of temperatures in Korean words in normalised `text`."""
+    for match in patterns.SPELLED_CELSIUS.finditer(text):
+        yield match, _in_words(match.group(1)) + _in_words(match.group(2) or match.group(3) or "") / 10
 
 
 def _number(text: str, alternatives: Iterable[re.Pattern[str]], low: float, high: float) -> float | None:

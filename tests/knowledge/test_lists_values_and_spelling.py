@@ -31,6 +31,8 @@ CASES = [
     ("체온 39.6", "+fever"),
     ("열 재보니 39.6이에요", "+fever"),
     ("his temp is 39.4", "+fever"),
+    ("체온은 삼십육도 오부예요", "-fever"),
+    ("열이 삼십구도까지 올랐어요", "+fever"),
     # speech
     ("창피해서 엄마한테도 말도 못 했습니다", "!aphasia"),
     ("남편에게는 아직 말을 못 했어요", "!aphasia"),
@@ -62,6 +64,13 @@ CASES = [
     ("the pain was maximal at onset", "!thunderclap_headache"),
     ("headache maximal at onset", "+thunderclap_headache"),
     ("stares at a blue screen all day", "!cyanosis"),
+    ("8주에 태아 심장이 멈췄다고 들었어요", "!pulselessness"),
+    ("갑자기 쓰러지고 심장이 멈췄어요", "+pulselessness"),
+    ("lung collapse on x-ray", "!loss_of_consciousness !syncope"),
+    ("a bit of a sting when I wipe", "!insect_bite"),
+    ("stung by wasps as a kid", "!insect_bite"),
+    ("a few times a year I get hives", "+hives !seasonal_symptoms"),
+    ("자해 생각 그런 건 전혀 아니에요", "!self_harm"),
     # values
     ("post-void residual 620 ml", "+urinary_retention"),
     ("post-void residual 120 ml", "!urinary_retention"),
@@ -80,6 +89,7 @@ CASES = [
     ("머리가 아픔니다", "+headache"),
     ("열은 업어요", "-fever"),
     ("기침은 않나요", "-cough"),
+    ("머리는 아프지 안아요", "-headache"),
 ]
 
 
