@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from app.knowledge.mention import Mention
 
-_HEAD = re.compile(r"head|migraine|skull|두통|머리|뒷골|골이|뒤통수")
+_HEAD = re.compile(r"head|\bha\b|behind my eyes|occipital|migraine|skull|두통|머리|뒷골|골이|뒤통수")
 _SWOLLEN_TONGUE = re.compile(
     r"\b(?:tongue|lips?|mouth|throat)\s(?:\w+\s){0,3}(?:swollen|swelling|swelled|swells|puffed|puffy|huge|ballooned)"
     r"|\b(?:swollen|swelling\sof\sthe|puffy|swelled)\s(?:\w+\s)?tongue"
@@ -30,6 +30,9 @@ _COLLAPSED = re.compile(r"쓰러|의식|맥박|숨을?\s?(?:안|못)|심폐|cpr|
 _OFTEN = re.compile(
     r"\b(?:several|few|many|couple\sof|two|three|four|five|six|\d{1,2})\stimes\s(?:a|per|each|every)\syear"
 )
+_SMARTS = re.compile(
+    r"\s(?:when|while|as|on|if|after)\s(?:i|he|she|they|we|it|pee\w*|wee\w*|passing|urinat\w*|swallow\w*|wip\w*)\b"
+)
 
 
 def explained(text: str, mention: Mention) -> bool:
@@ -39,13 +42,15 @@ def explained(text: str, mention: Mention) -> bool:
         case "aphasia":
             return _SWOLLEN_TONGUE.search(text) is not None
         case "thunderclap_headache":
-            return "thunder" not in own and "벼락" not in own and _HEAD.search(text) is None
+            return "maximal" in own and _HEAD.search(text) is None
         case "asthma_history":
             alone = _INHALER.search(own) is not None and _ASTHMA.search(own) is None
             return alone and _ASTHMA.search(text) is None and _OTHER_LUNGS.search(text) is not None
         case "petechiae":
             spotting = _SPOTTING.match(own) is not None
             return spotting and _WOMB.search(text) is not None and _SKIN.search(text) is None
+        case "insect_bite":
+            return own.endswith("sting") and _SMARTS.match(text, mention.end) is not None
         case "pulselessness":
             stopped = _HEART_STOPPED.search(own) is not None
             return stopped and _PREGNANT.search(text) is not None and _COLLAPSED.search(text) is None

@@ -24,7 +24,8 @@ CASES = [
     ("심한 흉통이나 호흡곤란 없음", "-chest_pain -dyspnea"),
     ("결막 창백, 부종, 출혈 징후 없음", "-pallor"),
     ("가슴 통증, 특이 소견 없음", "+chest_pain"),
-    ("심한 두통, 국소 신경학적 결손 없음", "+headache"),
+    ("혀 측면 교상, 국소 결손 없음", "+tongue_biting"),
+    ("a bit of a sting when I swallow", "+odynophagia"),
     # temperatures
     ("열은 36도대예요", "-fever"),
     ("체온은 36.5도로 정상이었어요", "-fever"),
