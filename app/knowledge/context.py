@@ -51,6 +51,8 @@ def explained(text: str, mention: Mention) -> bool:
             return spotting and _WOMB.search(text) is not None and _SKIN.search(text) is None
         case "insect_bite":
             return own.endswith("sting") and _SMARTS.match(text, mention.end) is not None
+        case "prolonged_standing":
+            return own.endswith("설") and text.startswith("사", mention.end)
         case "pulselessness":
             stopped = _HEART_STOPPED.search(own) is not None
             return stopped and _PREGNANT.search(text) is not None and _COLLAPSED.search(text) is None

@@ -42,6 +42,7 @@ _IDIOMS = re.compile(
     r"\s(?:is\s|are\s|was\s|were\s|keeps?\s|kept\s|has\s|started\s)?(?:falling|fell|falls|fallen)\b"
     r"|\b(?:lungs?|lobes?|lobar|vertebral|vertebra|alveolar|airway)\s(?:has\s|had\s|have\s|is\s|partial(?:ly)?\s|body\s)?collaps\w+"
     r"|\bcollapsed\s(?:lung|lobe|vertebra\w*)|(?:폐|[상중하]엽|척추|추체)의?\s?(?:collapse|허탈)"
+    r"|(?<![가-힣])맥\s?없이\s"
     r"|감기\s?기운|몸살\s?기운|숨을?\s?(?:꾹\s?)?참[고으아았는지을]"
     r"|(?:불안|협심증|기침)\s?발작|발작이?\s?없을"
     r"|갑자기\s?일어[나서설날]|찬물(?:에|로)\s?(?:세수|담그|담가|얼굴)"

@@ -16,7 +16,9 @@ from app.knowledge.english import Token
 Scope = Literal["list", "local", "word"]
 """`list` runs across commas ("no fever, cough or chills"); `local` ends at the first; `word` holds one."""
 
-_AFTER_MARK = re.compile(r"\s*[:=]\s*(?:no|none|neg|negative|absent|denied|nil|0|x)\b")
+_AFTER_MARK = re.compile(
+    r"\s*[:=?]\s*(?:no(?!\s(?:idea|clue|one|doubt|matter))|none|neg|negative|absent|denied|nil|0|x)\b"
+)
 _LOOK_AHEAD, _LOOK_AHEAD_TEST = 5, 8
 _TEST = frozenset({"test", "tests", "kit", "screen", "swab", "strip"})
 

@@ -61,6 +61,10 @@ _LISTED = re.compile(
 )
 """A word of the list stands between: 두통*이 심하거나* 눈이 침침한 건 없어요, 흉통 *및 야간* 흉통 없음."""
 _LONGEST_LINK = 14
+_ASKED = re.compile(
+    r"(?:이|은|는)?요?\s?\?\s?(?:(?:아니|아뇨|그런|그건),?\s?(?:거|건|것은|것)?\s?)?(?:전혀|절대|아니[요에,.]|아뇨|없[어습음]|아닙)"
+)
+"""환청이요? 전혀요."""
 _SIGNS = re.compile(
     r"(?:,\s?(?!특이|특별|이상|다른|기타|별다)[가-힣]{1,6}){1,5}\s(?:징후|소견|증거)(?:은|는|이|도)?"
     r"\s?(?:없음|없고|없습니다|부인)"
@@ -96,7 +100,7 @@ def _qualified(text: str, start: int, end: int) -> re.Match[str] | None:
 
 def denied_after(text: str, end: int) -> bool:
     """Whether the text from `end` on denies the mention that ends there."""
-    return any(pattern.match(text, end) is not None for pattern in (_TAIL, _TESTED, _ALTERNATIVE))
+    return any(pattern.match(text, end) is not None for pattern in (_TAIL, _TESTED, _ALTERNATIVE, _ASKED))
 
 
 def said_before_list(text: str, mention: Mention, following: Mention) -> bool:

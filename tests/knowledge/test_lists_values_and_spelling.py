@@ -56,6 +56,9 @@ CASES = [
     ("Nothing is helping the headache", "+headache"),
     ("죽고 싶다 그런 생각은 전혀요", "-suicidal_ideation"),
     ("I stopped drinking two years ago", "!alcohol_use"),
+    ("환청이요? 전혀요", "-hallucinations"),
+    ("Fever? No. Cough? Yes.", "-fever +cough"),
+    ("Chest pain? No idea what it is", "+chest_pain"),
     # words that look like a finding
     ("hCG falling from 800 to 400", "!trauma !fall"),
     ("우측 폐 허탈 소견", "!syncope !shock"),
@@ -65,6 +68,8 @@ CASES = [
     ("the pain was maximal at onset", "!thunderclap_headache"),
     ("headache maximal at onset", "+thunderclap_headache"),
     ("stares at a blue screen all day", "!cyanosis"),
+    ("맥없이 축 처져 있어요", "!pulselessness"),
+    ("계속 설사를 해요", "+diarrhea !prolonged_standing"),
     ("8주에 태아 심장이 멈췄다고 들었어요", "!pulselessness"),
     ("갑자기 쓰러지고 심장이 멈췄어요", "+pulselessness"),
     ("lung collapse on x-ray", "!loss_of_consciousness !syncope"),
