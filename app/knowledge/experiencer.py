@@ -148,7 +148,7 @@ def others_findings(text: str, mentions: Iterable[Mention], is_history: Mapping[
     is_report = _is_report_for_another(text, zones)
     if is_report:
         covered = {mention: zone for mention, zone in covered.items() if mention.finding_id not in _BY_NATURE}
-    tells_acutely = any(not is_history[mention.finding_id] for mention in covered)
+    tells_acutely = any(not is_history[mention.finding_id] or mention.finding_id in _TAKEN for mention in covered)
     if not (tells_acutely and is_report):
         for mention, zone in covered.items():
             others.setdefault(mention, "family" if zone.kin else "nobody")
