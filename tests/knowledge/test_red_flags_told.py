@@ -21,6 +21,10 @@ EMERGENCIES = [
     ("my brother has lined up all his tablets", "suicide_plan"),
     ("할머니가 떡 먹다가 목에 걸려서 숨을 못 쉬어요", None),
     ("축구하다가 쓰러졌어요", "dangerous_syncope"),
+    ("갑자기 천장이 돌고 사물이 둘로 보여요", "posterior_circulation_stroke"),
+    ("the room is spinning and I see double", "posterior_circulation_stroke"),
+    ("할머니가 밭에서 제초제를 마셨어요", "poisoning"),
+    ("my chest tightens on hills but lately it comes on while I sit quietly", "unstable_angina"),
     ("아침부터 몸 한쪽이 남의 살 같아요", "possible_stroke_sign"),
     ("눈이 노래지고 오한이 심해요", "acute_biliary_infection"),
     ("경운기에 깔렸어요", "major_injury"),
@@ -32,6 +36,7 @@ EMERGENCIES = [
 ]
 
 HARMLESS = [
+    "I get dizzy when I roll over in bed, no double vision, speech fine",
     "a stitch in my side on the bus run, gone once I slow down",
     "tight head on Friday evening, fine after tea",
     "my calf cramped in the night and eased when I stood",
