@@ -20,15 +20,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from app.evaluation.pairs import paired_samples
 from app.evaluation.plots import plot_reliability
 from app.evaluation.quality import Answered, CaseClient, request_body, video_body
+from app.evaluation.quality_sets import description_samples, load_descriptions
 from app.evaluation.reports import (
     age_group_of,
     by_group,
     calibration_report,
     condition_report,
+    condition_table,
     language_of,
     sex_of,
     summary,
     to_markdown,
+    triage_by_group,
     triage_report,
 )
 from app.evaluation.service import measured_service
@@ -38,7 +41,9 @@ from app.training.datasets import DataFolder
 from app.training.generation import CaseGenerator
 
 WRITTEN = Path(__file__).resolve().parents[1] / "tests/quality"
-TEXT_SETS = ("symptom2disease", "ddxplus", "ddxplus_brief", "generated_en", "generated_ko")
+TEXT_SETS = (
+    "symptom2disease", "ddxplus", "ddxplus_brief", "generated_en", "generated_ko", "described_en", "described_ko",
+)  # fmt: skip
 GROUPS = {"language": language_of, "sex": sex_of, "age": age_group_of}
 
 
@@ -50,18 +55,22 @@ def evaluate(client: CaseClient, data: DataFolder, knowledge: KnowledgeBase, lim
     }
     sets: dict[str, Any] = {name: condition_report(answered) for name, answered in answers.items()}
     visits = [sample for sample in data.ktas("dev", knowledge.match_condition) if sample.text]
-    sets["ktas"] = triage_report(client.ask(visits[cut], "ktas", request_body))
+    triaged = client.ask(visits[cut], "ktas", request_body)
+    sets["ktas"] = triage_report(triaged)
     texts = [answer for name in TEXT_SETS for answer in answers[name]]
     return {
         "sets": sets,
         "texts": calibration_report(texts),
+        "text_conditions": condition_table(texts),
         "groups": {name: by_group(texts, key) for name, key in GROUPS.items()},
+        "triage_groups": triage_by_group(triaged, (sex_of, age_group_of)),
         "pairs": _pairs(client, data, cut),
         "written": written_report(client, WRITTEN, limit),
     }
 
 
 def _condition_sets(data: DataFolder, knowledge: KnowledgeBase) -> dict[str, Any]:
+    described = load_descriptions(WRITTEN)
     generated = list(CaseGenerator(knowledge.conditions, knowledge.findings).generate(1, seed=777))
     return {
         "symptom2disease": (data.symptom2disease("dev"), request_body),
@@ -70,19 +79,27 @@ def _condition_sets(data: DataFolder, knowledge: KnowledgeBase) -> dict[str, Any
         "chest_xray": (data.chest_xrays("dev"), request_body),
         "heart_sound": (data.heart_sounds("dev"), request_body),
         "video_of_xray": (data.chest_xrays("dev"), video_body),
+        "described_en": (description_samples(described, "en"), request_body),
+        "described_ko": (description_samples(described, "ko"), request_body),
         "generated_en": ([sample for sample in generated if sample.language == "en"], request_body),
         "generated_ko": ([sample for sample in generated if sample.language == "ko"], request_body),
     }
 
 
 def _pairs(client: CaseClient, data: DataFolder, cut: slice) -> dict[str, dict[str, Any]]:
-    """A picture and a text of the same condition, from different patients, against either alone."""
-    texts = [*data.symptom2disease("dev"), *data.ddxplus("dev", ("brief",), with_patient=False)]
-    forms = paired_samples(data.chest_xrays("dev"), texts)
-    answers: dict[str, list[Answered]] = {
-        name: client.ask(samples[cut], f"pairs: {name}", request_body) for name, samples in forms.items()
-    }
-    return {name: summary(answered) for name, answered in answers.items()}
+    """A picture and a text of the same condition, from different patients, against either alone.
+
+    The texts are those of the dev sets as they are, and, because those name the condition nearly always by themselves,
+    first complaints: what a patient says before anyone has asked.
+    """
+    told = [*data.symptom2disease("dev"), *data.ddxplus("dev", ("brief",), with_patient=False)]
+    complaints = data.ddxplus("dev", ("complaint",), with_patient=False)
+    result: dict[str, dict[str, Any]] = {}
+    for kind, texts in (("", told), ("complaint: ", complaints)):
+        for name, samples in paired_samples(data.chest_xrays("dev"), texts).items():
+            answered: list[Answered] = client.ask(samples[cut], f"pairs: {kind}{name}", request_body)
+            result[kind + name] = summary(answered)
+    return result
 
 
 def main() -> int:

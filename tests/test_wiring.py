@@ -114,10 +114,13 @@ def save_fusion(pair: Pair, conditions: tuple[str, ...]) -> None:
         conformal_mass=dict.fromkeys(GROUPS, 0.6),
         min_probability=dict.fromkeys(GROUPS, 0.0),
         min_probability_unread=0.0,
+        triage_cuts=(1.5, 2.5, 3.5, 4.5),
         distance_limits={},
         fitted_on=dict.fromkeys(GROUPS, 10),
     )
-    region = TrainingRegion(np.zeros(wide, np.float32), np.eye(wide, dtype=np.float32), np.ones(wide, np.float32))
+    region = TrainingRegion(
+        np.zeros(wide, np.float32), np.eye(wide, dtype=np.float32), np.ones(wide, np.float32), np.ones(1, np.float32)
+    )
     save_artifact(
         pair.fusion,
         config=config,

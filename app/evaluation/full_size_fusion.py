@@ -47,7 +47,7 @@ def write_random_fusion(folder: Path, omni: Path, medical: Path, seed: int = 0) 
     widths |= {Source.FINDINGS.value: codec.findings_width, Source.VITALS.value: VITALS_WIDTH}
     network = _network(AFNetConfig(widths, len(knowledge.conditions)), cases, seed)
     regions = fit_regions(cases)
-    logits, _ = score(network, cases)
+    logits, triage = score(network, cases)
     config = FusionConfig(
         network=network.config.to_dict(),
         conditions=tuple(knowledge.conditions),
@@ -62,7 +62,7 @@ def write_random_fusion(folder: Path, omni: Path, medical: Path, seed: int = 0) 
         folder,
         config=config,
         network=network,
-        calibration=fit_calibration(cases, logits, regions),
+        calibration=fit_calibration(cases, logits, triage, regions),
         regions=regions,
         report={"weights": "random, for measuring speed and memory"},
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -22,6 +21,15 @@ from app.evaluation.quality import Answered
 
 AGE_GROUPS = ((0, 17), (18, 39), (40, 64), (65, 130))
 _COLUMNS = ("cases", "top1", "top3", "top5", "macro_f1", "ece", "coverage", "set_size", "abstained")
+_TRIAGE_COLUMNS = (
+    "cases",
+    "quadratic_weighted_kappa",
+    "exact",
+    "under_triage",
+    "under_triage_by_2",
+    "over_triage_by_2",
+)
+_TRIAGE_HEAD = "| | cases | kappa (quadratic) | exact | under-triage | by 2 or more | over-triage by 2 or more |"
 _HEAD = "| | cases | top-1 | top-3 | top-5 | macro-F1 | ECE | coverage | set size | abstained |"
 
 
@@ -60,6 +68,17 @@ def triage_report(answers: Sequence[Answered]) -> dict[str, Any]:
     return triage_figures(
         [int(answer.sample.triage or 0) for answer in answers], [int(a.body["risk"]["triage"]) for a in answers]
     )
+
+
+def triage_by_group(
+    answers: Iterable[Answered], keys: Iterable[Callable[[Answered], str]]
+) -> dict[str, dict[str, Any]]:
+    """`triage_report` of the answers that share a key, for each of several keys."""
+    groups: dict[str, list[Answered]] = defaultdict(list)
+    for key in keys:
+        for answer in answers:
+            groups[key(answer)].append(answer)
+    return {name: triage_report(group) for name, group in sorted(groups.items())}
 
 
 def by_group(answers: Iterable[Answered], key: Callable[[Answered], str]) -> dict[str, dict[str, Any]]:
@@ -113,17 +132,17 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         lines += ["", "A chest X-ray and a text of the same condition (synthetic pairs), and either alone:", "", _HEAD]
         lines += [rule, *(_row(name, row) for name, row in report["pairs"].items())]
     if "written" in report:
-        lines += _written_lines(report["written"], rule)
+        lines += _written_lines(report["written"])
     for name, row in report["sets"].items():
         if "top1" not in row:
-            lines += ["", f"{name}: {json.dumps(row)}"]
+            lines += ["", f"Triage, {name}, and by group:", "", _TRIAGE_HEAD, "|---" * (len(_TRIAGE_COLUMNS) + 1) + "|"]
+            lines += [_triage_row("all", row)]
+            lines += [_triage_row(group, one) for group, one in report.get("triage_groups", {}).items()]
     return "\n".join(lines) + "\n"
 
 
-def _written_lines(written: Mapping[str, Any], rule: str) -> list[str]:
-    lines = ["", "Written by hand (tests/quality):", "", _HEAD, rule]
-    lines += [_row(f"described, {language}", row) for language, row in written["descriptions"].items()]
-    lines += ["", "| | cases | share |", "|---|---|---|"]
+def _written_lines(written: Mapping[str, Any]) -> list[str]:
+    lines = ["", "Written by hand (tests/quality):", "", "| | cases | share |", "|---|---|---|"]
     for name in ("emergencies", "harmless"):
         for language, row in written[name].items():
             lines.append(f"| {name}, {language}: level high or critical | {row['cases']} | {row['urgent']} |")
@@ -132,6 +151,10 @@ def _written_lines(written: Mapping[str, Any], rule: str) -> list[str]:
     for name, row in written["invariance"].items():
         lines.append(f"| other {name}: first condition unchanged | {row['cases']} | {row['unchanged']} |")
     return lines
+
+
+def _triage_row(name: str, row: Mapping[str, Any]) -> str:
+    return f"| {name} | " + " | ".join(str(row[column]) for column in _TRIAGE_COLUMNS) + " |"
 
 
 def _row(name: str, row: Mapping[str, Any]) -> str:

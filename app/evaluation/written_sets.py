@@ -1,5 +1,5 @@
-"""The sets of tests/quality through the HTTP API: described cases, emergencies, harmless complaints, what is no case,
-and what must not matter."""
+"""The sets of tests/quality that look at one property, through the HTTP API: emergencies, harmless complaints, what is
+no case, and what must not matter. The described cases are ranked like the dev sets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any
 
 from app.domain import Language, Patient
 from app.evaluation.non_medical_media import non_medical_media
-from app.evaluation.quality import Answer, CaseClient, patient_body, request_body
-from app.evaluation.quality_sets import description_samples, load_descriptions
-from app.evaluation.reports import condition_report
+from app.evaluation.quality import Answer, CaseClient, patient_body
 from app.evaluation.safety_sets import (
     VoicedCase,
     demographic_patients,
@@ -27,25 +25,13 @@ URGENT = frozenset({"high", "critical"})
 
 
 def written_report(client: CaseClient, folder: Path, limit: int | None = None) -> dict[str, Any]:
-    """Every set of `folder`; `limit` cuts each one."""
+    """Every such set of `folder`; `limit` cuts each one."""
     cut = slice(limit)
     return {
-        "descriptions": described(client, folder, cut),
         "emergencies": urgency(client, load_voiced_cases(folder / "emergencies.yaml")[cut], "emergencies"),
         "harmless": urgency(client, load_voiced_cases(folder / "harmless.yaml")[cut], "harmless"),
         "non_medical": abstention(client, folder, cut),
         "invariance": invariance(client, folder, cut),
-    }
-
-
-def described(client: CaseClient, folder: Path, cut: slice) -> dict[str, Any]:
-    """Language -> ranking, calibration and per-condition table."""
-    cases = load_descriptions(folder)[cut]
-    return {
-        language: condition_report(
-            client.ask(description_samples(cases, language), f"descriptions {language}", request_body)
-        )
-        for language in LANGUAGES
     }
 
 

@@ -125,6 +125,39 @@ class FusionBlock(nn.Module):
         return tokens + self.dropout(self.contract(self.dropout(hidden)))  # type: ignore[no-any-return]
 
 
+class TriageReadout(nn.Module):
+    """Triage read linearly from the standardised source vectors, as in a proportional odds model.
+
+    Expert triage is known of hundreds of visits only: too few for the attention blocks alone, enough for this. It is
+    fitted by itself (`app.training.triage_readout`) and takes `share` of the cumulative logits; 0: not fitted.
+    """
+
+    cuts: Tensor
+    slope: Tensor
+    share: Tensor
+
+    def __init__(self, source_widths: dict[str, int]) -> None:
+        super().__init__()
+        self.weights = nn.ModuleDict(
+            {_module_name(name): nn.Linear(width, 1, bias=False) for name, width in source_widths.items()}
+        )
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
+            weight.requires_grad_(False)
+        self.register_buffer("cuts", torch.zeros(TRIAGE_LEVELS - 1))
+        self.register_buffer("slope", torch.ones(()))
+        self.register_buffer("share", torch.zeros(()))
+
+    def weight(self, source: str) -> nn.Linear:
+        module = self.weights[_module_name(source)]
+        assert isinstance(module, nn.Linear)  # noqa: S101 - narrows the type for mypy
+        return module
+
+    def logits(self, score: Tensor) -> Tensor:
+        """Summed scores (B, 1), higher for less urgent -> cumulative logits (B, 4)."""
+        return self.slope * (self.cuts - score)
+
+
 class AFNet(nn.Module):
     """Attention fusion over a variable set of evidence tokens."""
 
@@ -148,6 +181,7 @@ class AFNet(nn.Module):
         self.condition_head = nn.Linear(config.width, config.conditions)
         self.triage_head = nn.Linear(config.width, 1)
         self.triage_cuts = nn.Parameter(torch.linspace(-1.5, 1.5, TRIAGE_LEVELS - 1))
+        self.triage_readout = TriageReadout(config.source_widths)
 
     def source_encoder(self, source: str) -> SourceEncoder:
         module = self.sources[_module_name(source)]
@@ -173,7 +207,21 @@ class AFNet(nn.Module):
             tokens = block(tokens, mask)
         pooled = self.dropout(self.norm(self.pool(tokens, mask)))
         cuts = torch.cumsum(torch.cat([self.triage_cuts[:1], functional.softplus(self.triage_cuts[1:])]), dim=0)
-        return AFNetOutput(self.condition_head(pooled), cuts - self.triage_head(pooled))
+        return AFNetOutput(self.condition_head(pooled), self._with_readout(cuts - self.triage_head(pooled), batch))
+
+    def _with_readout(self, triage_logits: Tensor, batch: TokenBatch) -> Tensor:
+        share = self.triage_readout.share
+        if not float(share):
+            return triage_logits
+        return (1 - share) * triage_logits + share * self.triage_readout.logits(self.readout_scores(batch))
+
+    def readout_scores(self, batch: TokenBatch) -> Tensor:
+        """(B, 1): what the linear readout sums over a case's tokens."""
+        scores = self.pool_query.new_zeros(batch.mask.shape[0], 1)
+        for source, values in batch.values.items():
+            standardised = self.source_encoder(source).standardise(values)
+            scores = scores.index_add(0, batch.case_index[source], self.triage_readout.weight(source)(standardised))
+        return scores
 
     @staticmethod
     def pool(tokens: Tensor, mask: Tensor) -> Tensor:

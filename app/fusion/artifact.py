@@ -30,6 +30,7 @@ from app.errors import ArtifactError
 from app.fusion.afnet import AFNet, AFNetConfig
 from app.fusion.calibration import Calibration, TrainingRegion
 
+_REGION_PARTS = ("mean", "components", "scale", "residual")
 _FILES = ("config.json", "weights.safetensors", "regions.safetensors", "calibration.json", "report.json")
 
 
@@ -110,7 +111,7 @@ def save_artifact(
     )
     arrays = {}
     for source, region in regions.items():
-        for part in ("mean", "components", "scale"):
+        for part in _REGION_PARTS:
             arrays[f"{source}|{part}"] = np.ascontiguousarray(getattr(region, part))
     save_numpy(arrays, folder / "regions.safetensors")
     for name in ("weights.safetensors", "regions.safetensors"):
@@ -160,6 +161,5 @@ def _load_regions(path: Path) -> dict[str, TrainingRegion]:
     arrays = load_numpy(path)
     sources = {name.split("|")[0] for name in arrays}
     return {
-        source: TrainingRegion(arrays[f"{source}|mean"], arrays[f"{source}|components"], arrays[f"{source}|scale"])
-        for source in sorted(sources)
+        source: TrainingRegion(*(arrays[f"{source}|{part}"] for part in _REGION_PARTS)) for source in sorted(sources)
     }

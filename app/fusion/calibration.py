@@ -5,7 +5,9 @@
   2020 (without the randomised tie break, so coverage errs on the high side).
 * Abstention: a case is given up when its calibrated top probability is below a limit (a higher one for a text in which
   no finding was read); it is out of scope when every evidence token is farther from the training data than
-  `distance_limits` allows (whitened principal-component distance).
+  `distance_limits` allows (whitened principal-component distance, or what lies off the components: a picture of
+  another kind often differs in directions that no X-ray varies in).
+* Triage levels: the expected level is cut where the levels have the shares that experts gave them.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class Calibration(BaseModel):
     min_probability: dict[Modality, float]
     min_probability_unread: float
     """The same for a text in which no finding was read: it takes more to believe that it is a case at all."""
+    triage_cuts: tuple[float, float, float, float]
+    """Bounds of the expected triage level between 1 | 2 | 3 | 4 | 5."""
     distance_limits: dict[str, float]
     fitted_on: dict[str, int]
     """Dev cases used, per modality."""
@@ -58,16 +62,24 @@ class Calibration(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRegion:
-    """Where a source's training vectors lie: mean (d,), components (k, d), scale (k,), all float32."""
+    """Where a source's training vectors lie: mean (d,), components (k, d), scale (k,), residual (1,), all float32.
+
+    `residual` is the mean square of what the components leave of a training vector.
+    """
 
     mean: FloatArray
     components: FloatArray
     scale: FloatArray
+    residual: FloatArray
 
     def distance(self, vector: FloatArray) -> float:
-        """Mean squared whitened distance: about 1 for a training vector."""
-        whitened = (self.components @ (vector - self.mean)) / self.scale
-        return float(np.mean(whitened * whitened))
+        """The larger of the mean squared whitened distance along the components and of the squared distance off
+        them: either is about 1 for a training vector."""
+        centred = vector - self.mean
+        along = self.components @ centred
+        whitened = along / self.scale
+        off = max(float(centred @ centred - along @ along), 0.0)
+        return max(float(np.mean(whitened * whitened)), off / float(self.residual[0]))
 
 
 def softmax(logits: FloatArray, temperature: float) -> FloatArray:

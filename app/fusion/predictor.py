@@ -83,7 +83,13 @@ class FusionPredictor:
             ),
             coverage=calibration.coverage,
             set_size=min(set_size, shown),
-            risk=assess(full.probabilities, self._severities, full.triage, (*evidence.red_flags, *evidence.scores)),
+            risk=assess(
+                full.probabilities,
+                self._severities,
+                full.triage,
+                calibration.triage_cuts,
+                (*evidence.red_flags, *evidence.scores),
+            ),
             attribution=self._attribution(tokens, full, by_source, int(order[0])),
             finding_effects={
                 finding: _log_odds(full, int(order[0])) - _log_odds(score, int(order[0]))

@@ -7,29 +7,39 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from app.domain import FloatArray
+from app.domain import FloatArray, Source
 from app.evaluation.metrics import expected_calibration_error, macro_f1
+from app.fusion.afnet import triage_probabilities
 from app.fusion.calibration import Calibration, Modality, TrainingRegion, conformal_set_size, modality_of, softmax
-from app.training.tokens import LabelledTokens, embedding_vectors
+from app.fusion.risk import expected_level
+from app.training.tokens import OUTSIDE, LabelledTokens, embedding_vectors
 
 _GRID = np.exp(np.linspace(np.log(0.2), np.log(5.0), 121))
 _SCOPE_QUANTILE = 0.995
 _SCOPE_MARGIN = 1.15
 _COMPONENTS = 64
-_UNREAD_FLOOR = 0.8
-_MAX_FLOOR = 0.3
-"""Dev cases are easier than a clinic's: a limit taken from them alone would give up honest two-way differentials."""
+_UNREAD_FLOORS = (0.4, 0.8)
+_UNREAD_QUANTILE = 0.95
+_MAX_FLOOR: dict[Modality, float] = {"text": 0.25, "mixed": 0.3, "image": 0.5, "audio": 0.5, "video": 0.5}
+"""Dev cases are easier than a clinic's: a limit taken from them alone would give up honest two-way differentials.
+Pictures and sounds speak for a handful of conditions only, so a spread distribution says more there."""
 
 
 def fit_calibration(
     cases: Sequence[LabelledTokens],
     logits: FloatArray,
+    triage: FloatArray,
     regions: dict[str, TrainingRegion],
+    *,
     coverage: float = 0.9,
     abstain_share: float = 0.02,
 ) -> Calibration:
-    """Temperatures by likelihood, conformal mass by quantile, abstention limits by the share of dev cases given up."""
+    """Temperatures by likelihood, conformal mass by quantile, abstention limits by the share of dev cases given up.
+
+    logits (n, conditions), triage (n, 4) cumulative logits.
+    """
     groups: dict[Modality, list[int]] = defaultdict(list)
     for number, case in enumerate(cases):
         if case.condition >= 0:
@@ -42,16 +52,50 @@ def fit_calibration(
         temperature[modality] = best_temperature(logits[rows], truth)
         probabilities = np.stack([softmax(row, temperature[modality]) for row in logits[rows]])
         mass[modality] = conformal_mass(probabilities, truth, coverage)
-        floor[modality] = min(float(np.quantile(probabilities.max(1), abstain_share)), _MAX_FLOOR)
+        floor[modality] = min(float(np.quantile(probabilities.max(1), abstain_share)), _MAX_FLOOR[modality])
     return Calibration(
         temperature=temperature,
         coverage=coverage,
         conformal_mass=mass,
         min_probability=floor,
-        min_probability_unread=_UNREAD_FLOOR,
+        min_probability_unread=_unread_floor(cases, logits, temperature.get("text", 1.0)),
+        triage_cuts=fit_triage_cuts(cases, triage),
         distance_limits=_distance_limits(cases, regions),
         fitted_on={modality: len(rows) for modality, rows in groups.items()},
     )
+
+
+def fit_triage_cuts(cases: Sequence[LabelledTokens], triage: FloatArray) -> tuple[float, float, float, float]:
+    """Bounds that give the levels the shares that experts gave them, over the cases that experts triaged.
+
+    The mean level of a distribution avoids the ends; matching the shares undoes that without trying bounds on the dev
+    cases. Bounds halfway between the levels where no expert triaged anything.
+    """
+    rows = [n for n, case in enumerate(cases) if case.triage and case.triage_weight >= 1.0]
+    if not rows:
+        return (1.5, 2.5, 3.5, 4.5)
+    levels = [expected_level(row) for row in triage_probabilities(torch.from_numpy(triage[rows])).numpy()]
+    truth = np.array([cases[n].triage for n in rows])
+    shares = [float((truth <= level).mean()) for level in range(1, 5)]
+    first, second, third, fourth = (float(value) for value in np.quantile(levels, shares))
+    return (first, second, third, fourth)
+
+
+def _unread_floor(cases: Sequence[LabelledTokens], logits: FloatArray, temperature: float) -> float:
+    """What nearly no text from outside of the catalogue reaches in which no finding was read; the strict end of
+    _UNREAD_FLOORS where there are none."""
+    low, high = _UNREAD_FLOORS
+    tops = [
+        float(softmax(row, temperature).max())
+        for case, row in zip(cases, logits, strict=True)
+        if case.condition == OUTSIDE and _is_unread_text(case)
+    ]
+    return min(max(float(np.quantile(tops, _UNREAD_QUANTILE)), low), high) if tops else high
+
+
+def _is_unread_text(case: LabelledTokens) -> bool:
+    sources = [token.source for token in case.tokens]
+    return modality_of(sources) == "text" and Source.FINDINGS.value not in sources
 
 
 def best_temperature(logits: FloatArray, truth: np.ndarray) -> float:
@@ -75,16 +119,20 @@ def conformal_mass(probabilities: FloatArray, truth: np.ndarray, coverage: float
 
 
 def fit_regions(cases: Sequence[LabelledTokens]) -> dict[str, TrainingRegion]:
-    """Whitened principal components of every embedding source over the training cases."""
+    """Whitened principal components of every embedding source over the training cases of the catalogue."""
     regions = {}
-    for source, rows in embedding_vectors(cases).items():
+    for source, rows in embedding_vectors(case for case in cases if case.condition != OUTSIDE).items():
         matrix = rows.astype(np.float64)
         mean = matrix.mean(0)
         _, singular, components = np.linalg.svd(matrix - mean, full_matrices=False)
         kept = min(_COMPONENTS, len(singular))
         scale = np.maximum(singular[:kept] / np.sqrt(max(1, len(rows) - 1)), 1e-6)
+        residual = max(float((singular[kept:] ** 2).sum()) / len(rows), 1e-6)
         regions[source] = TrainingRegion(
-            mean.astype(np.float32), components[:kept].astype(np.float32), scale.astype(np.float32)
+            mean.astype(np.float32),
+            components[:kept].astype(np.float32),
+            scale.astype(np.float32),
+            np.array([residual], np.float32),
         )
     return regions
 
@@ -92,7 +140,7 @@ def fit_regions(cases: Sequence[LabelledTokens]) -> dict[str, TrainingRegion]:
 def _distance_limits(cases: Sequence[LabelledTokens], regions: dict[str, TrainingRegion]) -> dict[str, float]:
     distances: dict[str, list[float]] = defaultdict(list)
     for case in cases:
-        for token in case.tokens:
+        for token in () if case.condition == OUTSIDE else case.tokens:
             if token.source in regions:
                 distances[token.source].append(regions[token.source].distance(token.vector))
     return {source: _SCOPE_MARGIN * float(np.quantile(values, _SCOPE_QUANTILE)) for source, values in distances.items()}

@@ -21,8 +21,9 @@ from typing import Any, Literal
 
 from app.domain import Patient, Sex
 
-Style = Literal["full", "brief", "questions", "notes"]
-STYLES: tuple[Style, ...] = ("full", "brief", "questions", "notes")
+Style = Literal["full", "brief", "questions", "notes", "complaint"]
+STYLES: tuple[Style, ...] = ("full", "brief", "questions", "notes", "complaint")
+"""`complaint`: the first complaint and two more statements, as somebody says before being asked."""
 
 _RASH = "E_129"
 _RASH_ATTRIBUTES = {f"E_{number}" for number in range(130, 137)}
@@ -109,6 +110,8 @@ class DdxVerbaliser:
             rng.shuffle(rest)
         if style in {"brief", "notes"}:
             rest = rest[: max(4, round(len(rest) * rng.uniform(0.6, 1.0)))]
+        if style == "complaint":
+            rest = rest[:2]
         sentences = [self._sentence(code, grouped[code], style, rng) for code in codes + rest]
         return " ".join([_opening(patient, style, rng), *[sentence for sentence in sentences if sentence]])
 
@@ -137,7 +140,7 @@ class DdxVerbaliser:
             if style == "questions":
                 return f"{question} Yes."
             statement = statement_from_question(question)
-            return _shorten(statement, rng) if style in {"brief", "notes"} else statement
+            return _shorten(statement, rng) if style in {"brief", "notes", "complaint"} else statement
         words = [_side(str(entry["value_meaning"].get(value, {}).get("en", value))) for value in values]
         words = [word for word in words if word not in _EMPTY_VALUES]
         if not words:

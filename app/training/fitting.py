@@ -18,13 +18,13 @@ from tqdm import trange
 from app.domain import Source
 from app.fusion.afnet import AFNet, AFNetConfig, AFNetOutput
 from app.fusion.tokens import EvidenceToken, collate
-from app.training.tokens import LabelledTokens, embedding_vectors
+from app.training.tokens import GRAVE, MILD, OUTSIDE, UNKNOWN, LabelledTokens, embedding_vectors
 
 _DROP: Mapping[str, float] = {
-    Source.OMNI_TEXT.value: 0.15,
-    Source.MEDICAL_TEXT.value: 0.15,
-    Source.FINDINGS.value: 0.15,
-    Source.VITALS.value: 0.3,
+    Source.OMNI_TEXT.value: 0.35,
+    Source.MEDICAL_TEXT.value: 0.35,
+    Source.FINDINGS.value: 0.1,
+    Source.VITALS.value: 0.4,
 }
 _MEDIA = {Source.OMNI_IMAGE.value, Source.OMNI_AUDIO.value, Source.OMNI_VIDEO.value}
 
@@ -33,12 +33,16 @@ _MEDIA = {Source.OMNI_IMAGE.value, Source.OMNI_AUDIO.value, Source.OMNI_VIDEO.va
 class FitOptions:
     """Optimiser settings; `steps` batches of `batch_size` composed cases."""
 
-    steps: int = 3000
+    steps: int = 2500
     batch_size: int = 128
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     triage_loss: float = 0.5
+    outside_loss: float = 1.0
+    """Weight of a case outside of the catalogue beside one with a known condition."""
+    severity_loss: float = 0.5
+    """The same for a case of which only the severity is known."""
     pair_share: float = 0.35
     """Share of media cases that are given a text of the same (or, for a normal picture, of another) condition."""
     seed: int = 0
@@ -67,6 +71,7 @@ class Composer:
                     self._media_conditions.add(item.condition)
                 elif item.condition >= 0:
                     self._texts[item.condition].append(item)
+        self._with_text = list(self._texts)
         self._other = [c for c in self._texts if c not in self._media_conditions]
 
     def draw(self, rng: random.Random) -> LabelledTokens:
@@ -76,11 +81,16 @@ class Composer:
         return replace(item, tokens=_drop_sources(item.tokens, rng))
 
     def _pair(self, media: LabelledTokens, rng: random.Random) -> LabelledTokens:
-        """X-ray of pneumonia + text of pneumonia; a normal X-ray or sound + a text of something it cannot show."""
+        """X-ray of pneumonia + text of pneumonia; a normal X-ray or sound + a text of something it cannot show.
+
+        What is no medical picture or sound + any text: then the text decides.
+        """
         condition = media.condition
-        if condition == self._normal:
+        if condition == OUTSIDE:
+            condition = rng.choice(self._with_text)
+        elif condition == self._normal:
             condition = rng.choice(self._other)
-        elif not self._texts[condition]:
+        elif condition not in self._texts:
             return media
         text = rng.choice(self._texts[condition])
         return LabelledTokens(
@@ -89,9 +99,16 @@ class Composer:
 
 
 def fit(
-    composer: Composer, config: AFNetConfig, statistics: Mapping[str, tuple[Tensor, Tensor]], options: FitOptions
+    composer: Composer,
+    config: AFNetConfig,
+    statistics: Mapping[str, tuple[Tensor, Tensor]],
+    options: FitOptions,
+    severities: Sequence[int] = (),
 ) -> AFNet:
-    """Train from scratch; returns the exponentially averaged network in eval mode. Reproducible from the seed."""
+    """Train from scratch; returns the exponentially averaged network in eval mode. Reproducible from the seed.
+
+    `severities`: of the conditions, 1 to 5; needed where cases are labelled with a severity only.
+    """
     torch.manual_seed(options.seed)
     rng = random.Random(options.seed)  # noqa: S311 - training order
     network = AFNet(config)
@@ -104,7 +121,8 @@ def fit(
     with trange(options.steps, desc="AFNet", mininterval=2.0) as bar:
         for step in bar:
             cases = [composer.draw(rng) for _ in range(options.batch_size)]
-            loss = case_loss(network(collate([case.tokens for case in cases], config.source_widths)), cases, options)
+            output = network(collate([case.tokens for case in cases], config.source_widths))
+            loss = case_loss(output, cases, options, severities)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -118,12 +136,32 @@ def fit(
     return result.eval()
 
 
-def case_loss(output: AFNetOutput, cases: Sequence[LabelledTokens], options: FitOptions) -> Tensor:
-    """Cross entropy over known conditions plus weighted cumulative binary cross entropy over known triage levels."""
+def case_loss(
+    output: AFNetOutput, cases: Sequence[LabelledTokens], options: FitOptions, severities: Sequence[int] = ()
+) -> Tensor:
+    """Cross entropy over known conditions plus weighted cumulative binary cross entropy over known triage levels.
+
+    A case outside of the catalogue should speak for no condition: its target is the uniform distribution (outlier
+    exposure, Hendrycks et al., ICLR 2019). One of which only the severity is known should speak for conditions of that
+    severity: the loss is the negative log of all their probability.
+    """
     conditions = torch.tensor([case.condition for case in cases])
     loss = functional.cross_entropy(
-        output.condition_logits, conditions, ignore_index=-1, label_smoothing=options.label_smoothing
-    )
+        output.condition_logits,
+        conditions.clamp_min(UNKNOWN),
+        ignore_index=UNKNOWN,
+        label_smoothing=options.label_smoothing,
+        reduction="sum",
+    ) / max(1, int((conditions >= 0).sum()))
+    outside = conditions == OUTSIDE
+    if outside.any():
+        uniform = -functional.log_softmax(output.condition_logits[outside], dim=1).mean(1)
+        loss = loss + options.outside_loss * uniform.sum() / len(cases)
+    for label, members in _by_severity(severities).items():
+        rows = conditions == label
+        if rows.any() and members.any():
+            spoken = functional.log_softmax(output.condition_logits[rows], dim=1)[:, members].logsumexp(1)
+            loss = loss - options.severity_loss * spoken.sum() / len(cases)
     triage = torch.tensor([case.triage for case in cases])
     weights = torch.tensor([case.triage_weight if case.triage else 0.0 for case in cases])
     if weights.sum() > 0:
@@ -131,6 +169,14 @@ def case_loss(output: AFNetOutput, cases: Sequence[LabelledTokens], options: Fit
         per_case = functional.binary_cross_entropy_with_logits(output.triage_logits, targets, reduction="none").mean(1)
         loss = loss + options.triage_loss * (per_case * weights).sum() / weights.sum()
     return loss
+
+
+def _by_severity(severities: Sequence[int]) -> dict[int, Tensor]:
+    """MILD, GRAVE -> which conditions (conditions,) bool are of that severity."""
+    if not severities:
+        return {}
+    degrees = torch.tensor(severities)
+    return {MILD: degrees <= 2, GRAVE: degrees >= 4}
 
 
 def score(network: AFNet, cases: Sequence[LabelledTokens], batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:

@@ -14,12 +14,13 @@ from typing import Literal
 from app.domain import Language, Patient, Sex, Vitals
 from app.knowledge.schema import Condition, FindingEntry
 from app.training.samples import Sample
+from app.training.typing_errors import with_typing_errors
 
 Voice = Literal["patient", "clinician"]
 NO_FINDING = "no_finding"
 TRIAGE_OF_SEVERITY: Mapping[int, tuple[int, ...]] = {5: (1, 2, 2), 4: (2, 3), 3: (3, 3, 4), 2: (4,), 1: (4, 5)}
 """Plausible triage levels of an untreated condition; a weak label, see `Sample.triage_weight`."""
-_WEAK_TRIAGE = 0.3
+WEAK_TRIAGE = 0.3
 _MILD = ("fatigue", "headache", "malaise", "insomnia", "stress", "loss_of_appetite")
 
 _DURATIONS: dict[Language, tuple[str, ...]] = {
@@ -55,18 +56,18 @@ class CaseGenerator:
         voice: Voice = "patient" if rng.random() < 0.75 else "clinician"
         present = self._present(condition, rng)
         absent = self._absent(condition, present, rng)
-        patient = _patient(condition, present, rng)
+        patient = plausible_patient(condition, present, rng)
         clauses = [self._assert(finding, language, voice, rng) for finding in present]
         denials = [rng.choice(self.findings[finding].negated.get(language)) for finding in absent]
-        text = _compose(clauses, denials, _opening(patient, language, voice, rng), language, rng)
+        text = _compose(clauses, denials, opening(patient, language, voice, rng), language, rng)
         return Sample(
             group="generated",
             condition_id=condition.id,
-            text=_noise(text, language, rng),
+            text=with_typing_errors(text, language, rng),
             patient=patient if rng.random() < 0.4 else Patient(),
             language=language,
             triage=rng.choice(TRIAGE_OF_SEVERITY[condition.severity]),
-            triage_weight=_WEAK_TRIAGE,
+            triage_weight=WEAK_TRIAGE,
         )
 
     def _present(self, condition: Condition, rng: random.Random) -> list[str]:
@@ -93,7 +94,7 @@ class CaseGenerator:
         return rng.choice(voices.patient if voice == "patient" else voices.clinician)
 
 
-def _patient(condition: Condition, present: list[str], rng: random.Random) -> Patient:
+def plausible_patient(condition: Condition, present: list[str], rng: random.Random) -> Patient:
     low, high = condition.demographics.age
     age = float(round(rng.uniform(low, high))) if rng.random() < 0.85 else float(rng.randint(1, 95))
     limit = condition.demographics.sex
@@ -133,7 +134,7 @@ def _compose(clauses: list[str], denials: list[str], opening: str, language: Lan
     return text if text.endswith((".", "요", "다", "음")) or rng.random() < 0.3 else f"{text}."
 
 
-def _opening(patient: Patient, language: Language, voice: Voice, rng: random.Random) -> str:
+def opening(patient: Patient, language: Language, voice: Voice, rng: random.Random) -> str:
     age, sex = round(patient.age or 40), patient.sex
     if language == "ko":
         word = "여성" if sex == "female" else "남성"
@@ -157,19 +158,3 @@ def _with_duration(clause: str, language: Language, rng: random.Random) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _noise(text: str, language: Language, rng: random.Random) -> str:
-    """Typing errors in one case of six: a swapped or dropped letter in English, a lost space in Korean."""
-    if rng.random() > 1 / 6 or len(text) < 20:
-        return text
-    if language == "ko":
-        spaces = [position for position, letter in enumerate(text) if letter == " "]
-        if not spaces:
-            return text
-        cut = rng.choice(spaces)
-        return text[:cut] + text[cut + 1 :]
-    position = rng.randrange(1, len(text) - 2)
-    if rng.random() < 0.5:
-        return text[:position] + text[position + 1] + text[position] + text[position + 2 :]
-    return text[:position] + text[position + 1 :]

@@ -30,7 +30,15 @@ from app.media.audio import decode_audio
 from app.media.image import decode_image
 from app.media.limits import MediaLimits
 from app.services.pipeline import merge_patients
-from app.training.samples import Sample
+from app.training.samples import NOT_IN_CATALOGUE, SOMETHING_GRAVE, SOMETHING_MILD, Sample
+
+UNKNOWN = -1
+"""The condition is not known: a case for the triage head only."""
+OUTSIDE = -2
+"""The case is known to be none of the catalogue's conditions."""
+MILD, GRAVE = -3, -4
+"""Some condition of severity 1 or 2, or of severity 4 or 5."""
+_UNNAMED = {None: UNKNOWN, NOT_IN_CATALOGUE: OUTSIDE, SOMETHING_MILD: MILD, SOMETHING_GRAVE: GRAVE}
 
 
 class Encoding(Protocol):
@@ -41,7 +49,10 @@ class Encoding(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LabelledTokens:
-    """Tokens of one case with its labels: `condition` indexes the label list; -1, and 0 for triage, where unknown."""
+    """Tokens of one case with its labels: `condition` indexes the label list, or is UNKNOWN, OUTSIDE, MILD or GRAVE.
+
+    `triage` is 0 where unknown.
+    """
 
     group: str
     tokens: tuple[EvidenceToken, ...]
@@ -79,11 +90,15 @@ class TokenMaker:
         return LabelledTokens(
             group=sample.group,
             tokens=tuple(self.codec.tokens(evidence)),
-            condition=-1 if sample.condition_id is None else self.condition_index[sample.condition_id],
+            condition=self._condition(sample.condition_id),
             triage=sample.triage or 0,
             triage_weight=sample.triage_weight,
             language=sample.language,
         )
+
+    def _condition(self, condition_id: str | None) -> int:
+        unnamed = _UNNAMED.get(condition_id)
+        return self.condition_index[condition_id or ""] if unnamed is None else unnamed
 
 
 def embedding_vectors(cases: Iterable[LabelledTokens]) -> dict[str, FloatArray]:

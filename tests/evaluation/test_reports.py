@@ -20,6 +20,7 @@ from app.evaluation.reports import (
     language_of,
     sex_of,
     to_markdown,
+    triage_by_group,
     triage_report,
 )
 from app.training.samples import Sample
@@ -110,14 +111,14 @@ def test_the_report_for_people(tmp_path: Path) -> None:
         "texts": calibration_report(ANSWERS),
         "groups": {"language": by_group(ANSWERS, language_of)},
         "pairs": {"both": condition_report(ANSWERS)},
+        "triage_groups": triage_by_group([answered("a", ["a"], triage=2)], [sex_of]),
     }
     text = to_markdown(report)
     assert "| one | 4 | 0.5 | 1.0 | 1.0 |" in text
     assert "All 4 texts together: ECE 0.325, coverage 0.75, mean set size 1.5." in text
     assert "Texts by language:" in text
     assert "| both | 4 |" in text
-    assert 'visits: {"cases": 1' in text
-    widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
-    assert len(widths) == 1
+    assert "| all | 1 |" in text
+    assert "| not given | 1 |" in text
     plot_reliability(tmp_path / "reliability.png", report["texts"]["bins"])
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")

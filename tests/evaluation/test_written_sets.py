@@ -48,7 +48,6 @@ def test_one_answer_to_everything() -> None:
     assert report["non_medical"]["all"]["cases"] >= 100
     assert set(report["non_medical"]) == {"all", "text", "image", "audio", "video"}
     assert report["invariance"]["patients"]["unchanged"] == report["invariance"]["synonyms"]["unchanged"] == 1
-    assert report["descriptions"]["ko"]["cases"] >= 150
 
 
 def test_a_service_that_minds_who_asks_and_how() -> None:
@@ -73,7 +72,6 @@ def test_a_service_that_minds_who_asks_and_how() -> None:
 def test_the_tables(status: str) -> None:
     report = written_report(StandIn(lambda _body: answer(status=status)), QUALITY, limit=2)
     text = to_markdown({"sets": {}, "written": report})
-    assert "| described, ko | 2 |" in text
     assert "| emergencies, en: level high or critical | 2 | 0.0 |" in text
     assert f"| no case, text: abstained | 2 | {0.0 if status == 'ok' else 1.0} |" in text
     assert "| other synonyms: first condition unchanged | 2 | 1.0 |" in text

@@ -47,6 +47,7 @@ def calibration() -> Calibration:
         conformal_mass=dict.fromkeys(groups, 0.6),
         min_probability=dict.fromkeys(groups, 0.0),
         min_probability_unread=0.9,
+        triage_cuts=(1.5, 2.5, 3.5, 4.5),
         distance_limits={Source.OMNI_TEXT.value: 4.0},
         fitted_on=dict.fromkeys(groups, 10),
     )
@@ -64,7 +65,9 @@ def folder(tmp_path: Path, network: AFNet, calibration: Calibration, identity: E
         sequence_layout="independent",
         seed=0,
     )
-    region = TrainingRegion(np.zeros(12, np.float32), np.eye(12, dtype=np.float32), np.ones(12, np.float32))
+    region = TrainingRegion(
+        np.zeros(12, np.float32), np.eye(12, dtype=np.float32), np.ones(12, np.float32), np.ones(1, np.float32)
+    )
     path = tmp_path / "fusion"
     save_artifact(
         path,

@@ -20,7 +20,7 @@ from app.training.towers.teacher import PACKAGE
 from app.training.towers.views import CLASSES
 
 TINY = TowerRecipe(
-    views_per_xray=2, teacher_passes=6, components=8, vision_passes=5, versions_per_clip=2, heart_passes=4
+    views_per_xray=2, teacher_passes=6, components=8, vision_rounds=(3.0, 2.0), versions_per_clip=2, heart_passes=4
 )
 
 

@@ -34,10 +34,11 @@ class TowerRecipe:
     """Sizes of the training. `token_norm`: length of a tower's tokens; SmolLM2's own are 3 long at the input and 127
     long at layer 8, so tokens of this length keep what they say through the layers between."""
 
-    views_per_xray: int = 10
-    teacher_passes: float = 1.6
+    views_per_xray: int = 12
+    teacher_passes: float = 5.0
     components: int = 256
-    vision_passes: float = 1.5
+    vision_rounds: tuple[float, ...] = (1.5, 2.5)
+    """Passes of each round of distillation: the learning rate is warmed up and let down once a round."""
     versions_per_clip: int = 6
     heart_passes: float = 6.0
     token_norm: float = 100.0
@@ -89,8 +90,10 @@ def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[Visi
         )
         log(f"teacher: dev macro-F1 {_teacher_score(teacher, dev, recipe):.4f}")
         lessons = teach(teacher, views, local_basis(teacher, views, recipe.components, recipe.seed))
-        options = StudentOptions(passes=recipe.vision_passes, seed=recipe.seed)
-        return distil(VisionStudent(tower, recipe.components), lessons, options, log)
+        student = VisionStudent(tower, recipe.components)
+        for number, passes in enumerate(recipe.vision_rounds):
+            student = distil(student, lessons, StudentOptions(passes=passes, seed=recipe.seed + number), log)
+        return student
 
     student = _kept(work / "vision.pt", VisionStudent(tower, recipe.components), train)
     predicted = class_predictions(student, dev, (10, 10))
