@@ -16,7 +16,8 @@ from app.memory_plan import MemoryPlan, PartKind
 from app.services.feedback import FeedbackReceipt
 from app.services.host import LoadState
 
-MIN_EFFECT = 0.1
+MIN_EFFECT = 0.25
+"""Log odds: a factor of 1.3. What moves less is not named as a reason."""
 MAX_EFFECTS = 5
 DISCLAIMER: dict[Language, str] = {
     "en": "Decision support only, not a diagnosis. A clinician must judge every case. In an emergency call the "

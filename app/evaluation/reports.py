@@ -19,6 +19,8 @@ from app.evaluation.metrics import (
 )
 from app.evaluation.quality import Answered
 
+MIN_GROUP = 10
+"""A kappa of fewer cases says nothing."""
 AGE_GROUPS = ((0, 17), (18, 39), (40, 64), (65, 130))
 _COLUMNS = ("cases", "top1", "top3", "top5", "macro_f1", "ece", "coverage", "set_size", "abstained")
 _TRIAGE_COLUMNS = (
@@ -73,12 +75,12 @@ def triage_report(answers: Sequence[Answered]) -> dict[str, Any]:
 def triage_by_group(
     answers: Iterable[Answered], keys: Iterable[Callable[[Answered], str]]
 ) -> dict[str, dict[str, Any]]:
-    """`triage_report` of the answers that share a key, for each of several keys."""
+    """`triage_report` of the answers that share a key, for each of several keys; groups of a few cases are left out."""
     groups: dict[str, list[Answered]] = defaultdict(list)
     for key in keys:
         for answer in answers:
             groups[key(answer)].append(answer)
-    return {name: triage_report(group) for name, group in sorted(groups.items())}
+    return {name: triage_report(group) for name, group in sorted(groups.items()) if len(group) >= MIN_GROUP}
 
 
 def by_group(answers: Iterable[Answered], key: Callable[[Answered], str]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from app.domain import Source
+
 TRIAGE_LEVELS = 5
 """KTAS 1 (most urgent) to 5."""
 
@@ -32,13 +34,15 @@ class AFNetConfig:
     dropout: float = 0.2
     input_dropout: dict[str, float] = field(default_factory=dict)
     """Per-source dropout on the standardised vector; `dropout` where a source is not named."""
+    readout_sources: tuple[str, ...] = ()
+    """Sources with a linear condition readout beside the blocks."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        return cls(**values)
+        return cls(**{**values, "readout_sources": tuple(values.get("readout_sources", ()))})
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -158,6 +162,42 @@ class TriageReadout(nn.Module):
         return self.slope * (self.cuts - score)
 
 
+class ConditionReadout(nn.Module):
+    """One source's linear say about the few conditions that it was fitted on (`app.training.condition_readout`).
+
+    Between them it takes `share` of the log odds; how probable they are together stays with the blocks. For sources of
+    which so few train cases exist that the blocks learn them by heart. It speaks where the case has nothing else but
+    vital signs: beside a text the blocks weigh the two. share 0: not fitted.
+    """
+
+    known: Tensor
+    share: Tensor
+
+    def __init__(self, in_features: int, conditions: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, conditions)
+        for parameter in self.linear.parameters():
+            nn.init.zeros_(parameter)
+            parameter.requires_grad_(False)
+        self.register_buffer("known", torch.zeros(conditions, dtype=torch.bool))
+        self.register_buffer("share", torch.zeros(()))
+
+    def blend(self, logits: Tensor, rows: Tensor, standardised: Tensor, alone: Tensor) -> Tensor:
+        """logits (B, conditions), the cases (n,) that the standardised vectors (n, in_features) belong to, and which
+        cases (B,) bool have nothing else -> logits."""
+        if not float(self.share):
+            return logits
+        said = logits.new_zeros(len(logits), int(self.known.sum()))
+        counts = logits.new_zeros(len(logits), 1).index_add(0, rows, logits.new_ones(len(rows), 1))
+        said = said.index_add(0, rows, self.linear(standardised)[:, self.known]) / counts.clamp_min(1.0)
+        own = logits[:, self.known]
+        total = own.logsumexp(1, keepdim=True)
+        mixed = (1 - self.share) * (own - total) + self.share * said.log_softmax(1)
+        result = logits.clone()
+        result[:, self.known] = torch.where((counts > 0) & alone[:, None], total + mixed.log_softmax(1), own)
+        return result
+
+
 class AFNet(nn.Module):
     """Attention fusion over a variable set of evidence tokens."""
 
@@ -182,10 +222,21 @@ class AFNet(nn.Module):
         self.triage_head = nn.Linear(config.width, 1)
         self.triage_cuts = nn.Parameter(torch.linspace(-1.5, 1.5, TRIAGE_LEVELS - 1))
         self.triage_readout = TriageReadout(config.source_widths)
+        self.condition_readouts = nn.ModuleDict(
+            {
+                _module_name(name): ConditionReadout(config.source_widths[name], config.conditions)
+                for name in config.readout_sources
+            }
+        )
 
     def source_encoder(self, source: str) -> SourceEncoder:
         module = self.sources[_module_name(source)]
         assert isinstance(module, SourceEncoder)  # noqa: S101 - narrows the type for mypy
+        return module
+
+    def condition_readout(self, source: str) -> ConditionReadout:
+        module = self.condition_readouts[_module_name(source)]
+        assert isinstance(module, ConditionReadout)  # noqa: S101 - narrows the type for mypy
         return module
 
     def set_statistics(self, source: str, mean: Tensor, std: Tensor) -> None:
@@ -207,7 +258,13 @@ class AFNet(nn.Module):
             tokens = block(tokens, mask)
         pooled = self.dropout(self.norm(self.pool(tokens, mask)))
         cuts = torch.cumsum(torch.cat([self.triage_cuts[:1], functional.softplus(self.triage_cuts[1:])]), dim=0)
-        return AFNetOutput(self.condition_head(pooled), self._with_readout(cuts - self.triage_head(pooled), batch))
+        conditions = self.condition_head(pooled)
+        for source in self.config.readout_sources:
+            if source in batch.values:
+                standardised = self.source_encoder(source).standardise(batch.values[source])
+                rows, alone = batch.case_index[source], _alone(source, batch)
+                conditions = self.condition_readout(source).blend(conditions, rows, standardised, alone)
+        return AFNetOutput(conditions, self._with_readout(cuts - self.triage_head(pooled), batch))
 
     def _with_readout(self, triage_logits: Tensor, batch: TokenBatch) -> Tensor:
         share = self.triage_readout.share
@@ -228,6 +285,15 @@ class AFNet(nn.Module):
         """Query token plus the masked mean of all tokens: (B, T, D) -> (B, D)."""
         weights = mask[:, :, None].to(tokens.dtype)
         return tokens[:, 0] + (tokens * weights).sum(1) / weights.sum(1)
+
+
+def _alone(source: str, batch: TokenBatch) -> Tensor:
+    """(B,) bool: cases without a token of another source but vital signs."""
+    alone = batch.mask.new_ones(len(batch.mask))
+    for other, rows in batch.case_index.items():
+        if other not in {source, Source.VITALS.value}:
+            alone[rows] = False
+    return alone
 
 
 def triage_probabilities(triage_logits: Tensor) -> Tensor:

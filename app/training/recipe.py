@@ -21,6 +21,7 @@ from app.fusion.tokens import VITALS_WIDTH, EvidenceCodec
 from app.knowledge.base import KnowledgeBase
 from app.training.calibrating import figures, fit_calibration, fit_regions
 from app.training.composition import PhraseComposer
+from app.training.condition_readout import install_condition_readout
 from app.training.datasets import DataFolder
 from app.training.fitting import Composer, FitOptions, fit, score, source_statistics
 from app.training.foreign_pictures import foreign_pictures
@@ -39,7 +40,7 @@ GROUP_WEIGHTS: Mapping[str, float] = {
     "composed": 0.17,
     "complaints": 0.09,
     "ktas": 0.07,
-    "cxr": 0.1,
+    "cxr": 0.05,
     "heart": 0.06,
     "video": 0.03,
     "foreign": 0.03,
@@ -136,13 +137,21 @@ def train(
     widths = {source: len(mean) for source, (mean, _) in sorted(statistics.items())}
     widths |= {Source.FINDINGS.value: codec.findings_width, Source.VITALS.value: VITALS_WIDTH}
     network_config = AFNetConfig(
-        widths, len(conditions), recipe.width, recipe.heads, recipe.layers, recipe.dropout, INPUT_DROPOUT
+        widths,
+        len(conditions),
+        recipe.width,
+        recipe.heads,
+        recipe.layers,
+        recipe.dropout,
+        INPUT_DROPOUT,
+        (Source.OMNI_IMAGE.value,),
     )
     normal = conditions.index(NO_FINDING)
     composer = Composer(sets.train, GROUP_WEIGHTS, normal, recipe.fit.pair_share)
     severities = tuple(condition.severity for condition in knowledge.conditions.values())
     network = fit(composer, network_config, statistics, recipe.fit, severities)
     install_triage_readout(network, sets.train, sets.dev)
+    install_condition_readout(network, Source.OMNI_IMAGE.value, sets.train["cxr"], sets.dev["cxr"])
     regions = fit_regions(everything)
     dev = [case for pool in sets.dev.values() for case in pool]
     dev += paired_dev(sets.dev, normal, recipe.seed)

@@ -32,7 +32,7 @@ SOURCE_SCALES: Mapping[str, float] = {
 }
 """How freely a source's weights may grow: hundreds of embedding directions against a few dozen numbers."""
 _RIDGE = 30.0
-_SHARE = 0.7
+_SHARE = 0.75
 _CALIBRATION_STEPS = 400
 
 

@@ -150,16 +150,16 @@ def answered(*effects: float | None) -> AnalyzeAnswer:
 
 
 def test_at_most_five_of_each_the_strongest_first() -> None:
-    answer = answered(0.3, -0.2, 2.0, 0.1, 1.0, 0.4, -3.0, 0.9, 0.2, None)
+    answer = answered(0.3, -0.4, 2.0, 0.1, 1.0, 0.4, -3.0, 0.9, 0.2, None)
     assert [item.effect for item in answer.metadata.supporting] == [2.0, 1.0, 0.9, 0.4, 0.3]
-    assert [item.effect for item in answer.metadata.opposing] == [-3.0, -0.2]
+    assert [item.effect for item in answer.metadata.opposing] == [-3.0, -0.4]
     assert len(answer.metadata.supporting) == MAX_EFFECTS
-    assert [item.effect for item in answer.findings] == [0.3, -0.2, 2.0, 0.1, 1.0, 0.4, -3.0, 0.9, 0.2, None]
+    assert [item.effect for item in answer.findings] == [0.3, -0.4, 2.0, 0.1, 1.0, 0.4, -3.0, 0.9, 0.2, None]
 
 
 def test_what_hardly_moves_anything_is_not_named_and_equals_keep_their_order() -> None:
-    answer = answered(0.0994, -0.0994, 0.0996, 0.2, 0.2, -0.00001)
-    assert [(item.name, item.effect) for item in answer.metadata.supporting] == [("f3", 0.2), ("f4", 0.2), ("f2", 0.1)]
+    answer = answered(0.2494, -0.2494, 0.2496, 0.4, 0.4, -0.00001)
+    assert [(item.name, item.effect) for item in answer.metadata.supporting] == [("f3", 0.4), ("f4", 0.4), ("f2", 0.25)]
     assert answer.metadata.opposing == []
     assert '"effect":-0.0}' not in answer.model_dump_json()
 

@@ -111,7 +111,7 @@ def test_the_report_for_people(tmp_path: Path) -> None:
         "texts": calibration_report(ANSWERS),
         "groups": {"language": by_group(ANSWERS, language_of)},
         "pairs": {"both": condition_report(ANSWERS)},
-        "triage_groups": triage_by_group([answered("a", ["a"], triage=2)], [sex_of]),
+        "triage_groups": triage_by_group([answered("a", ["a"], triage=2)] * 10, [sex_of]),
     }
     text = to_markdown(report)
     assert "| one | 4 | 0.5 | 1.0 | 1.0 |" in text
@@ -119,6 +119,7 @@ def test_the_report_for_people(tmp_path: Path) -> None:
     assert "Texts by language:" in text
     assert "| both | 4 |" in text
     assert "| all | 1 |" in text
-    assert "| not given | 1 |" in text
+    assert "| not given | 10 |" in text
+    assert triage_by_group([answered("a", ["a"], triage=2)] * 9, [sex_of]) == {}
     plot_reliability(tmp_path / "reliability.png", report["texts"]["bins"])
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
