@@ -1,7 +1,7 @@
 """Pictures that are no medical image, for AFNet to learn to say so: parts of photographs, drawings, documents, noise.
 
 The photographs are those that scikit-learn and scikit-image carry with them (public domain, CC0 and CC BY); some are
-held out. None of these painters makes a picture of tests/quality.
+held out. None of these painters makes a picture that is measured with.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sounds that are no heart sound, for AFNet to learn to say so: voices, music, machines, weather, beeps, beats, noise.
 
-None of these makes a sound of tests/quality.
+None of these makes a sound that is measured with.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     data/phrasebook/*.yaml              urgent, middling and harmless complaints; what is outside of the catalogue
 
 Every whole text carries the triage level (1 most urgent to 5) that its writer would give it. Nothing here is taken from
-a data set, and nothing of tests/quality is here: those texts measure.
+a data set, nor from the texts that measure (a test compares them).
 """
 
 from __future__ import annotations
