@@ -15,12 +15,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "app"
 
-BASE = {"domain", "errors"}
+BASE = {"adaptation", "domain", "errors"}
 PARTS = {"encoders", "fusion", "knowledge", "media", "storage"}
 OFFLINE = {"conversion", "learning", "training", "evaluation"}
 """Never imported by the process that answers."""
 
 ALLOWED: dict[str, set[str]] = {
+    "adaptation": {"domain"},
     "domain": set(),
     "errors": set(),
     "memory": set(),
@@ -29,9 +30,10 @@ ALLOWED: dict[str, set[str]] = {
     "knowledge": BASE,
     "storage": BASE,
     "fusion": BASE | {"encoders"},
+    "versions": BASE | {"fusion"},
     "prepared": BASE | {"encoders", "memory"},
     "memory_plan": BASE | {"encoders", "media"},
-    "services": BASE | PARTS,
+    "services": BASE | PARTS | {"versions"},
     "api": BASE | {"services", "media", "memory", "memory_plan"},
 }
 """Package or module of app/ -> what else of app/ it may import."""

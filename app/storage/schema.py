@@ -27,8 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 ID_CHARS = 64
-WAITING = "waiting"
-"""A feedback row that no training has looked at yet."""
+WAITING, PROMOTED, REJECTED = "waiting", "promoted", "rejected"
+"""A feedback row that no finished training has used yet; one that a promoted or a rejected run has used."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -139,3 +139,61 @@ class FeedbackRow(Base):
     request_digest: Mapped[str | None] = mapped_column(String(128))
     """Only beside an idempotency key: nothing else needs it."""
     state: Mapped[str] = mapped_column(String(16), default=WAITING)
+
+
+class LearningRunRow(Base):
+    """One training run. At most one is active: `active` is 1 while it is, then NULL, which the constraint lets repeat."""
+
+    __tablename__ = "learning_runs"
+    __table_args__ = (UniqueConstraint("active"), Index(None, "created_at"))
+
+    id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    state: Mapped[str] = mapped_column(String(16))
+    active: Mapped[int | None]
+    trigger: Mapped[str] = mapped_column(String(16))
+    requested_by: Mapped[str] = mapped_column(String(128))
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    attempts: Mapped[int]
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    cancel_requested: Mapped[bool]
+    parent_version: Mapped[str | None] = mapped_column(String(ID_CHARS))
+    candidate_version: Mapped[str | None] = mapped_column(String(ID_CHARS))
+    decision: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(64))
+    progress: Mapped[dict[str, Any]] = mapped_column(JSON)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Empty until the gate has spoken."""
+
+
+class RunFeedbackRow(Base):
+    """What a run did with a feedback row. Goes when either goes."""
+
+    __tablename__ = "run_feedback"
+    __table_args__ = (Index(None, "feedback_id"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("learning_runs.id", ondelete="CASCADE"), primary_key=True)
+    feedback_id: Mapped[str] = mapped_column(ForeignKey("feedback.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(32))
+    weight: Mapped[float] = mapped_column(Double)
+
+
+class AuditRow(Base):
+    """One link of the audit chain. Triggers of the migration refuse to change or delete one."""
+
+    __tablename__ = "audit_log"
+
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """1, 2, 3, ...: two writers of the same number collide, so the chain never forks."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime())
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(128))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    previous: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))

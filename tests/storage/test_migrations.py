@@ -13,7 +13,7 @@ from app.storage.migrating import MIGRATIONS, downgrade, upgrade
 from app.storage.schema import Base
 from tests.storage.samples import analysis, evidence
 
-TABLES = {"analyses", "embeddings", "feedback"}
+TABLES = {"analyses", "embeddings", "feedback", "learning_runs", "run_feedback", "audit_log"}
 
 
 def tables(database: Database) -> set[str]:
