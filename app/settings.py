@@ -22,6 +22,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 CommaList = Annotated[tuple[str, ...], NoDecode]
 Bytes = Annotated[ByteSize, Field(ge=1)]
 CutLayer = Annotated[int, Field(ge=0, le=1024)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -55,6 +56,23 @@ class Settings(BaseSettings):
     # storage
     database_url: str = "sqlite:///data/medmodal.db"
     store_text: bool = False
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+
+    # learning
+    lora_enabled: bool = True
+    lora_r: Annotated[int, Field(ge=1, le=256)] = 8
+    lora_alpha: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] = 16
+    lora_dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.05
+    learning_data_path: Path = Path("models/embedded/learning")
+    learning_min_feedback: Annotated[int, Field(ge=2, le=100_000)] = 20
+    learning_key_cap: Count = 100
+    learning_label_share: Share = 0.25
+    learning_corroboration: Count = 2
+    learning_held_out_share: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] = 0.2
+    learning_poll_s: Seconds = 5.0
+    learning_lease_s: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 60.0
+    learning_max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    learning_min_free_memory: Bytes = ByteSize(512 * _MIB)
 
     # load
     queue_size: Count = 8
@@ -110,6 +128,20 @@ class Settings(BaseSettings):
                 "or ALLOW_UNAUTHENTICATED_NETWORK=true where something else guards the port"
             )
         return self
+
+    @property
+    def run_settings(self) -> dict[str, int | float]:
+        """What a learning run is made with; kept with the run."""
+        return {
+            "lora_r": self.lora_r,
+            "lora_alpha": self.lora_alpha,
+            "lora_dropout": self.lora_dropout,
+            "learning_min_feedback": self.learning_min_feedback,
+            "learning_key_cap": self.learning_key_cap,
+            "learning_label_share": self.learning_label_share,
+            "learning_corroboration": self.learning_corroboration,
+            "learning_held_out_share": self.learning_held_out_share,
+        }
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -47,8 +47,9 @@ def test_every_setting_is_explained() -> None:
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_has_a_reader(name: str) -> None:
-    readers = ("app/main.py", "app/__main__.py", "app/wiring.py")
-    read = any(f"settings.{name}" in (ROOT / path).read_text(encoding="utf-8") for path in readers)
+    readers = [ROOT / path for path in ("app/main.py", "app/__main__.py", "app/wiring.py")]
+    readers += (ROOT / "app/learning").glob("*.py")
+    read = any(f"settings.{name}" in path.read_text(encoding="utf-8") for path in readers)
     checked = f"self.{name}" in (ROOT / "app/settings.py").read_text(encoding="utf-8")
     assert read or checked
 
@@ -80,6 +81,15 @@ def test_dotenv_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "LOUD"),
         ("STORE_TEXT", "perhaps"),
+        ("RETENTION_DAYS", "-1"),
+        ("LORA_R", "0"),
+        ("LORA_DROPOUT", "1"),
+        ("LORA_ALPHA", "inf"),
+        ("LEARNING_MIN_FEEDBACK", "1"),
+        ("LEARNING_LABEL_SHARE", "0"),
+        ("LEARNING_HELD_OUT_SHARE", "0.6"),
+        ("LEARNING_LEASE_S", "0.5"),
+        ("LEARNING_MIN_FREE_MEMORY", "much"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "clinic.example"),
         ("API_KEYS", "short"),
