@@ -5,7 +5,6 @@ The fusion network is imported late, on the loading thread: torch takes seconds 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -29,6 +28,7 @@ from app.media import MediaLimits
 from app.memory_plan import CutLayers, MemoryPlan, ServiceSizes, memory_limits, plan_memory
 from app.prepared.builder import PREPARATION_FAILURES, prepare
 from app.prepared.folder import PreparedFolder
+from app.served import encoder_versions, fusion_cut_layers, served_manifests
 from app.services.decoding import CaseDecoder
 from app.services.host import Components, Progress
 from app.services.ports import CaseEncoder, Predictor
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from app.fusion.predictor import FusionPredictor
 
 CUT_LAYER_SETTINGS = {"omni": "QWEN_CUT_LAYER", "medical": "MMED_LLAMA_CUT_LAYER"}
-_DIGEST_CHARS = 12
 
 
 def check_artifacts(settings: Settings) -> MemoryPlan:
@@ -164,28 +163,6 @@ def _load_encoders(
     return omni, medical
 
 
-def served_manifests(settings: Settings) -> dict[str, Manifest]:
-    """Both encoders as deep as they are served: as their setting says, else as the fusion weights were trained.
-
-    ArtifactError where a folder is not whole, or holds fewer layers than asked for.
-    """
-    trained = fusion_cut_layers(settings.fusion_weights_path)
-    asked = {"omni": settings.qwen_cut_layer, "medical": settings.mmed_llama_cut_layer}
-    folders = {"omni": settings.qwen_model_path, "medical": settings.mmed_llama_model_path}
-    return {name: Manifest.load(folder).cut(asked[name] or trained[name]) for name, folder in folders.items()}
-
-
-def fusion_cut_layers(folder: Path) -> dict[str, int]:
-    """Encoder -> layer that the fusion weights read. ArtifactError where the folder's config does not say."""
-    try:
-        encoders = json.loads((folder / "config.json").read_bytes())["encoders"]
-        return {name: int(encoders[name]["cut_layer"]) for name in ("omni", "medical")}
-    except FileNotFoundError as error:
-        raise ArtifactError("fusion_not_found", folder=str(folder)) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError("fusion_invalid", folder=str(folder), reason="config.json") from error
-
-
 def session_factory(settings: Settings, folder: Path, manifest: Manifest, progress: Progress) -> SessionFactory:
     """Verifies a model folder, prepares it unless PREPARE=off, and says how its graphs are opened.
 
@@ -269,7 +246,6 @@ def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 def _versions(omni: Manifest, medical: Manifest, knowledge: KnowledgeBase) -> Mapping[str, str]:
     return {
         "service": __version__,
-        "omni": omni.digest[:_DIGEST_CHARS],
-        "medical": medical.digest[:_DIGEST_CHARS],
+        **encoder_versions({"omni": omni, "medical": medical}),
         "knowledge": knowledge.version,
     }

@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.errors import AppError
 from app.memory_plan import CutLayers, MemoryPlan, memory_table
+from app.served import served_manifests
 from app.settings import Settings
-from app.wiring import plan_service, served_manifests
+from app.wiring import plan_service
 
 
 def main(arguments: list[str] | None = None) -> int:

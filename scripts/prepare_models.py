@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.errors import AppError
 from app.prepared.builder import prepare
+from app.served import served_manifests
 from app.settings import Settings
-from app.wiring import served_manifests
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": BASE | {"services", "media", "memory", "memory_plan"},
 }
 """Package or module of app/ -> what else of app/ it may import."""
-WIRING = {"main", "wiring", "server", "__main__", "settings", "observability"}
+WIRING = {"main", "wiring", "server", "__main__", "settings", "observability", "served", "serve"}
 """The top: may import anything but what is offline."""
 SETTINGS_READERS = {"main", "wiring", "__main__"}
 

@@ -47,7 +47,7 @@ def test_every_setting_is_explained() -> None:
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_has_a_reader(name: str) -> None:
-    readers = [ROOT / path for path in ("app/main.py", "app/__main__.py", "app/wiring.py")]
+    readers = [ROOT / path for path in ("app/main.py", "app/__main__.py", "app/wiring.py", "app/served.py")]
     readers += (ROOT / "app/learning").glob("*.py")
     read = any(f"settings.{name}" in path.read_text(encoding="utf-8") for path in readers)
     checked = f"self.{name}" in (ROOT / "app/settings.py").read_text(encoding="utf-8")
@@ -93,6 +93,7 @@ def test_dotenv_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "clinic.example"),
         ("API_KEYS", "short"),
+        ("ADMIN_KEYS", f"{'k' * 16},short"),
         ("PROFILE", "a label with spaces"),
         ("HOST", EVERYWHERE),
         ("HOST", "192.168.1.5"),
@@ -106,11 +107,14 @@ def test_bad_value_is_one_line_that_names_it_and_does_not_show_it(
     assert caught.value.code == "setting_invalid"
     assert caught.value.params["setting"] == name
     assert "\n" not in str(caught.value)
-    if name == "API_KEYS":
+    if name.endswith("_KEYS"):
         assert value not in str(caught.value)
 
 
 def test_network_needs_keys_or_an_explicit_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Admin keys alone do not do: cases would still be taken from anyone."""
+    with pytest.raises(ArtifactError):
+        load(monkeypatch, HOST=EVERYWHERE, ADMIN_KEYS="k" * 16)
     assert load(monkeypatch, HOST=EVERYWHERE, API_KEYS="k" * 16).host == EVERYWHERE
     assert load(monkeypatch, HOST=EVERYWHERE, ALLOW_UNAUTHENTICATED_NETWORK="true").host == EVERYWHERE
 
@@ -126,7 +130,7 @@ def test_not_loopback(host: str) -> None:
 
 
 def test_settings_are_frozen_and_hide_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, API_KEYS="k" * 16)
+    settings = load(monkeypatch, API_KEYS="k" * 16, ADMIN_KEYS="k" * 20)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
     assert "kkkk" not in repr(settings)

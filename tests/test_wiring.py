@@ -29,8 +29,9 @@ from app.fusion.artifact import EncoderIdentity, FusionConfig, save_artifact
 from app.fusion.calibration import Calibration, TrainingRegion
 from app.fusion.tokens import VITALS_WIDTH
 from app.knowledge.base import KnowledgeBase
+from app.served import served_manifests
 from app.settings import Settings
-from app.wiring import build_components, check_artifacts, check_memory, served_manifests
+from app.wiring import build_components, check_artifacts, check_memory
 from tests.api.harness import ANALYZE, ENGLISH, FEEDBACK, KOREAN, UPLOAD, loaded, serving
 from tests.api.media_files import b64, png, wav
 from tests.checkpoints import write_llama, write_omni
