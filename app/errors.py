@@ -7,8 +7,10 @@ AppError
 ├── PayloadTooLargeError        over a stated limit of bytes, pixels, seconds, frames or characters
 ├── UnsupportedMediaError       a media type that is not read here
 ├── AuthenticationError         no or wrong API key
+├── ForbiddenError              a key that is known, and may not do this
 ├── NotFoundError               an id that is not known
-├── ConflictError               an Idempotency-Key used for a different request
+├── ConflictError               the request contradicts what is there: a reused Idempotency-Key, a run that is over
+│   └── LeaseLostError          a worker writes to a training run that is not its own any more
 ├── OverloadedError             the queue is full; try again later
 ├── DeadlineError               the answer did not come within the deadline
 ├── NotReadyError               models are still loading
@@ -58,12 +60,23 @@ class AuthenticationError(AppError):
     """No API key, or a wrong one."""
 
 
+class ForbiddenError(AppError):
+    """A caller who is known, and may not do this."""
+
+
 class NotFoundError(AppError):
     """An id that is not known."""
 
 
 class ConflictError(AppError):
-    """An Idempotency-Key that was used for a different request."""
+    """The request contradicts what is there, such as an Idempotency-Key that was used for a different request."""
+
+
+class LeaseLostError(ConflictError):
+    """A worker writes to a training run that another one has taken up, or that is over. Nothing was written."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__("lease_lost", run_id=run_id)
 
 
 class OverloadedError(AppError):

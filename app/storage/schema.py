@@ -142,7 +142,7 @@ class FeedbackRow(Base):
 
 
 class LearningRunRow(Base):
-    """One training run. At most one is active: `active` is 1 while it is, then NULL, which the constraint lets repeat."""
+    """One training run. `active` is 1 while it is, then NULL: the constraint lets one be active at a time."""
 
     __tablename__ = "learning_runs"
     __table_args__ = (UniqueConstraint("active"), Index(None, "created_at"))
