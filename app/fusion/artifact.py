@@ -10,12 +10,11 @@ manifest.json        SHA-256 of the files above; written last
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,13 +24,13 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
-from app.encoders.manifest import Manifest, file_sha256
+from app.encoders.manifest import Manifest
 from app.errors import ArtifactError
 from app.fusion.afnet import AFNet, AFNetConfig
 from app.fusion.calibration import Calibration, TrainingRegion
+from app.fusion.identity import MANIFEST_NAME, FusionManifest, verified_manifest
 
 _REGION_PARTS = ("mean", "components", "scale", "residual")
-_FILES = ("config.json", "weights.safetensors", "regions.safetensors", "calibration.json", "report.json")
 
 
 class EncoderIdentity(BaseModel):
@@ -55,14 +54,6 @@ class EncoderIdentity(BaseModel):
             cut_layer=manifest.decoder.cut_layer,
             prompt_prefix=manifest.prompt_prefix,
         )
-
-
-class _FusionManifest(BaseModel):
-    """manifest.json of a fusion folder: file name -> SHA-256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    format_version: Literal[1] = 1
-    files: dict[str, str]
 
 
 class FusionConfig(BaseModel):
@@ -102,7 +93,7 @@ def save_artifact(
 ) -> None:
     """Write a fusion folder; its manifest last, so that an interrupted write does not load."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
     (folder / "config.json").write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
     (folder / "calibration.json").write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -116,18 +107,18 @@ def save_artifact(
     save_numpy(arrays, folder / "regions.safetensors")
     for name in ("weights.safetensors", "regions.safetensors"):
         (folder / name).chmod(0o644)  # the library makes them private; a service runs as another user
-    hashes = {name: file_sha256(folder / name) for name in _FILES}
-    partial = folder / "manifest.json.partial"
+    manifest = FusionManifest.of(folder)
+    partial = folder / f"{MANIFEST_NAME}.partial"
     with partial.open("w", encoding="utf-8") as handle:
-        handle.write(_FusionManifest(files=hashes).model_dump_json(indent=1) + "\n")
+        handle.write(manifest.model_dump_json(indent=1) + "\n")
         handle.flush()
         os.fsync(handle.fileno())
-    partial.rename(folder / "manifest.json")
+    partial.rename(folder / MANIFEST_NAME)
 
 
 def load_artifact(folder: Path) -> FusionArtifact:
     """Read and verify a fusion folder. ArtifactError where a file is missing, damaged or does not fit the others."""
-    hashes = _verified_hashes(folder)
+    manifest = verified_manifest(folder)
     try:
         config = FusionConfig.model_validate_json((folder / "config.json").read_bytes())
         calibration = Calibration.model_validate_json((folder / "calibration.json").read_bytes())
@@ -140,21 +131,7 @@ def load_artifact(folder: Path) -> FusionArtifact:
         raise ArtifactError("fusion_invalid", folder=str(folder), reason="label list and network differ")
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise ArtifactError("fusion_invalid", folder=str(folder), reason="weights are not finite")
-    version = hashlib.sha256("".join(sorted(hashes.values())).encode()).hexdigest()[:12]
-    return FusionArtifact(config, network.eval(), calibration, regions, version)
-
-
-def _verified_hashes(folder: Path) -> dict[str, str]:
-    try:
-        hashes = _FusionManifest.model_validate_json((folder / "manifest.json").read_bytes()).files
-    except FileNotFoundError as error:
-        raise ArtifactError("fusion_not_found", folder=str(folder)) from error
-    except ValidationError as error:
-        raise ArtifactError("fusion_invalid", folder=str(folder), reason="manifest.json") from error
-    for name in _FILES:
-        if not (folder / name).is_file() or file_sha256(folder / name) != hashes.get(name):
-            raise ArtifactError("fusion_file_damaged", folder=str(folder), file=name)
-    return hashes
+    return FusionArtifact(config, network.eval(), calibration, regions, manifest.version)
 
 
 def _load_regions(path: Path) -> dict[str, TrainingRegion]:
