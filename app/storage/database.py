@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.storage.engines import BEGIN_MODE, enable_wal, postgresql_engine, sqlite_engine
+from app.storage.engines import BEGIN_MODE, empty_wal, enable_wal, postgresql_engine, sqlite_engine
 from app.storage.failures import storage_failure
 from app.storage.location import create_private_file, parse_url
 from app.storage.locking import WriteLock
@@ -50,6 +50,20 @@ class Database:
         """StorageError when the database does not answer, or is not ours any more."""
         with self.reading() as session:
             session.execute(text("SELECT version_num FROM alembic_version")).one()
+
+    def checkpoint(self) -> bool:
+        """Bring SQLite's write-ahead log into the file and empty it, so that removed rows are nowhere any more.
+
+        False while somebody reads what is older. True on PostgreSQL, which sees to its log itself. StorageError.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+        with _translated(), self._hold_write_lock():
+            connection = self.engine.raw_connection()
+            try:
+                return empty_wal(connection)
+            finally:
+                connection.close()
 
     def close(self) -> None:
         self.engine.dispose()

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -68,6 +68,24 @@ def enable_wal(path: Path, busy_timeout_s: float) -> None:
         raise driver_failure(error) from error
     if mode != "wal":  # a file system without shared memory, most network ones among them
         raise failed(UNAVAILABLE, "no_write_ahead_log")
+
+
+def empty_wal(connection: PoolProxiedConnection) -> bool:
+    """Not within a transaction, and only while nobody else writes: hold the write lock. False where a reader is in the
+    way, who is not waited for. StorageError."""
+    cursor = connection.cursor()
+    try:
+        (waiting_ms,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute("PRAGMA busy_timeout=0")  # writers wait for the write lock meanwhile
+        try:
+            (is_busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout={int(waiting_ms)}")
+    except sqlite3.Error as error:
+        raise driver_failure(error) from error
+    finally:
+        cursor.close()
+    return not is_busy
 
 
 def to_json(value: object) -> str:
