@@ -25,13 +25,13 @@ def measured_section(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def with_section(card: str, section: str) -> str:
-    """The card with the text between the two marks replaced. ValueError where a mark is missing."""
-    before, begin, rest = card.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the card lacks the marks {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{section}\n\n{END}{after}"
+def with_section(document: str, section: str, begin: str = BEGIN, end: str = END) -> str:
+    """The document with the text between the two marks replaced. ValueError where a mark is missing."""
+    before, found_begin, rest = document.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"the document lacks the marks {begin!r} and {end!r}")
+    return f"{before}{begin}\n\n{section}\n\n{end}{after}"
 
 
 def _worst(table: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,22 @@ def plot_reliability(path: Path, bins: Sequence[Mapping[str, Any]]) -> None:
         axes.annotate(str(row["cases"]), (row["confidence"], row["accuracy"]), ha="center", va="bottom", fontsize=7)
     axes.set_xlim(0, 1)
     axes.legend(loc="upper left")
+    _save(figure, path)
+
+
+def plot_clinic(path: Path, measurements: Sequence[Mapping[str, Any]]) -> None:
+    """Accuracy after so many analyses with feedback; `measurements` are those of `clinic_report`."""
+    figure, axes = _figure("analyses with feedback", "accuracy on other cases")
+    analyses = [row["analyses"] for row in measurements]
+    labels = {"drifted": "conditions with a new local meaning", "rest": "all others"}
+    for (name, label), marker in zip(labels.items(), "os", strict=True):
+        axes.plot(analyses, [row[name]["accuracy"] for row in measurements], marker=marker, label=label)
+    for before, after in pairwise(measurements):
+        if before["version"] != after["version"]:
+            axes.annotate(after["version"], (after["analyses"], 0.03), ha="center", fontsize=7)
+            axes.axvline(after["analyses"], color="black", linestyle=":", linewidth=0.8)
+    axes.set_ylim(top=1.02)
+    axes.legend(loc="center right")
     _save(figure, path)
 
 

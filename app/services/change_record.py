@@ -18,7 +18,7 @@ from app.services.change_record_words import CHECKS, HEADINGS, LABELS, PARAGRAPH
 from app.services.markdown import code_span, number, table
 
 _LOWER_IS_BETTER = frozenset({"gate_ece", "triage_under", "specialty_loss", "held_out_log_loss"})
-_KEY_CHARS = 12
+_KEY_CHARS = 16
 """Of a caller's digest: enough to tell keys apart."""
 _BYTES_PER_MB = 1e6
 

@@ -200,6 +200,7 @@ TERMS: dict[str, Phrase] = {
     "operator": Phrase("an operator at the command line", "명령줄의 운영자"),
     "local": Phrase("a local caller without a key", "키가 없는 로컬 호출자"),
     "version.activating": Phrase("activation begun", "적용 시작"),
+    "version.not_activated": Phrase("activation refused", "적용 거부됨"),
     "version.activated": Phrase("activated", "적용됨"),
     "no_analysis": Phrase("it names no stored analysis", "저장된 분석을 가리키지 않음"),
     "no_label": Phrase("it says of no condition that it is right", "옳은 진단을 알려 주지 않음"),
