@@ -27,6 +27,9 @@ NameOf = Callable[[str, Language], str]
 """A condition's name in a language."""
 
 _POLL_S = 0.5
+_QUIET_S = 30.0
+"""Rows that wait for so long without a run are left for good: the learner has seen them and found no reason for one."""
+_TIMEOUT_S = 120.0
 _STOP_S = 30.0
 _LOG_TAIL = 2000
 
@@ -120,13 +123,24 @@ class Settled:
 class Clinic:
     """Clinicians by API key, and an administrator who looks on."""
 
-    def __init__(self, url: str, keys: Sequence[str], admin_key: str, name_of: NameOf) -> None:
+    def __init__(
+        self,
+        url: str,
+        keys: Sequence[str],
+        admin_key: str,
+        name_of: NameOf,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`transport`: in place of the network."""
         self._url = url
         self._key = keys[0]
-        self._admin = httpx.Client(base_url=url, timeout=60.0, headers=_bearer(admin_key))
-        self.clinicians = [
-            Clinician(httpx.Client(base_url=url, timeout=120.0, headers=_bearer(key)), name_of) for key in keys
-        ]
+        self._admin, *clients = (
+            httpx.Client(
+                base_url=url, timeout=_TIMEOUT_S, headers={"Authorization": f"Bearer {key}"}, transport=transport
+            )
+            for key in (admin_key, *keys)
+        )
+        self.clinicians = [Clinician(client, name_of) for client in clients]
 
     def see(self, visits: Sequence[Visit]) -> None:
         """The clinicians share the visits, all at work at once."""
@@ -138,7 +152,7 @@ class Clinic:
         """Wait until nothing is left to learn, while cases go on being answered. RuntimeError where a run fails, the
         time is over or `check` raises."""
         started, number, versions, swaps = time.monotonic(), 0, dict[str, None](), list[float]()
-        changed_at: float | None = None
+        quiet_since, changed_at = started, None
         while True:
             check()
             state = self.learning()
@@ -148,7 +162,9 @@ class Clinic:
             elif changed_at is not None:
                 swaps.append(now - changed_at)
                 changed_at = None
-            if is_settled(state):
+            if not is_quiet(state):
+                quiet_since = now
+            elif state["waiting"]["usable"] < state["threshold"] or now - quiet_since >= _QUIET_S:
                 return Settled(now - started, tuple(swaps), tuple(versions))
             if now - started > timeout_s:
                 raise RuntimeError(f"the loop did not come to rest: {state}")
@@ -188,19 +204,14 @@ class Clinic:
         return response
 
 
-def is_settled(state: Mapping[str, Any]) -> bool:
-    """Nothing learns, nothing waits for it, and the chosen version serves. RuntimeError where the last run failed."""
+def is_quiet(state: Mapping[str, Any]) -> bool:
+    """Nothing learns, and the chosen version serves. RuntimeError where the last run failed."""
     last = state["last_runs"][0] if state["last_runs"] else None
     if last is not None and last["state"] == "failed":
         raise RuntimeError(f"run {last['run_id']} failed: {last['reason']}")
-    waits: bool = state["waiting"]["usable"] >= state["threshold"]
-    return state["active_run"] is None and not waits and state["active_version"] == state["serving_version"]
+    return state["active_run"] is None and bool(state["active_version"] == state["serving_version"])
 
 
 def version_of(answer: Mapping[str, Any]) -> str:
     """The fusion version that answered."""
     return str(answer["metadata"]["models"]["fusion"])
-
-
-def _bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.evaluation.clinic import Clinician, is_settled
+from app.evaluation.clinic import Clinic, Clinician, is_quiet
 from app.evaluation.clinic_cases import DRIFT, STYLES, ClinicCase, PlanOptions, Visit, plan
 from app.evaluation.clinic_report import MARKS, measurement, outcome, request_figures, run_summary, section
 from app.evaluation.plots import plot_clinic
@@ -159,8 +159,6 @@ def test_a_request_that_fails_is_counted_and_not_hidden() -> None:
 
 STATE: dict[str, Any] = {
     "active_run": None,
-    "waiting": {"usable": 3},
-    "threshold": 20,
     "active_version": "v1",
     "serving_version": "v1",
     "last_runs": [{"run_id": "r1", "state": "rejected", "reason": "gate"}],
@@ -168,22 +166,75 @@ STATE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("change", "settled"),
+    ("change", "quiet"),
     [
         ({}, True),
         ({"last_runs": []}, True),
         ({"active_run": {"run_id": "r2"}}, False),
-        ({"waiting": {"usable": 20}}, False),
         ({"active_version": "v2"}, False),
     ],
 )
-def test_when_the_loop_is_at_rest(change, settled) -> None:
-    assert is_settled({**STATE, **change}) is settled
+def test_when_the_loop_is_at_rest(change, quiet) -> None:
+    assert is_quiet({**STATE, **change}) is quiet
 
 
 def test_a_failed_run_ends_the_simulation() -> None:
     with pytest.raises(RuntimeError, match="r1 failed: worker_lost"):
-        is_settled({**STATE, "last_runs": [{"run_id": "r1", "state": "failed", "reason": "worker_lost"}]})
+        is_quiet({**STATE, "last_runs": [{"run_id": "r1", "state": "failed", "reason": "worker_lost"}]})
+
+
+def states(*changes: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**STATE, "waiting": {"usable": 0}, "threshold": 20, **change} for change in changes]
+
+
+def clinic_of(learning: list[dict[str, Any]]) -> Clinic:
+    """A clinic whose service tells these states of the loop, the last one for ever."""
+    left = list(learning)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/v1/learning":
+            assert request.headers["Authorization"] == "Bearer admin"
+            return httpx.Response(200, json=left.pop(0) if len(left) > 1 else left[0])
+        return httpx.Response(200, json=answer("gout", version=f"v{len(left)}"))
+
+    return Clinic(
+        "http://clinic", ["one", "two"], "admin", lambda condition, _: condition, httpx.MockTransport(respond)
+    )
+
+
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    monkeypatch.setattr("app.evaluation.clinic._POLL_S", 0.0)
+    monkeypatch.setattr("app.evaluation.clinic._QUIET_S", 0.05)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_waiting_goes_on_until_the_new_version_answers() -> None:
+    busy = {"waiting": {"usable": 20}, "active_run": {"run_id": "r2"}}
+    clinic = clinic_of(states(busy, {"active_version": "v9"}, {"active_version": "v9"}, {"active_version": "v1"}))
+    settled = clinic.settle([case("gout")], lambda: None, timeout_s=10)
+    assert len(settled.swap_s) == 1
+    assert settled.versions == ("v3", "v2", "v1")
+    assert clinic.statuses() == {"analyze 200": 3}
+
+
+@pytest.mark.usefixtures("at_once")
+def test_rows_that_no_run_wants_are_not_waited_for_for_ever() -> None:
+    settled = clinic_of(states({"waiting": {"usable": 25}})).settle([case("gout")], lambda: None, timeout_s=10)
+    assert settled.seconds >= 0.05
+
+
+@pytest.mark.usefixtures("at_once")
+def test_waiting_ends_with_the_time_or_with_the_learner() -> None:
+    clinic = clinic_of(states({"active_run": {"run_id": "r2"}}))
+    with pytest.raises(RuntimeError, match="did not come to rest"):
+        clinic.settle([case("gout")], lambda: None, timeout_s=0.05)
+
+    def gone() -> None:
+        raise RuntimeError("the learner stopped")
+
+    with pytest.raises(RuntimeError, match="the learner stopped"):
+        clinic.settle([case("gout")], gone, timeout_s=10)
 
 
 # --------------------------------------------------------------------------- the report
