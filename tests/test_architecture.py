@@ -25,6 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "domain": set(),
     "errors": set(),
     "memory": set(),
+    "control_groups": set(),
+    "patience": set(),
+    "processes": set(),
     "media": BASE,
     "encoders": BASE,
     "knowledge": BASE,
@@ -32,14 +35,15 @@ ALLOWED: dict[str, set[str]] = {
     "fusion": BASE | {"encoders"},
     "versions": BASE | {"fusion"},
     "prepared": BASE | {"encoders", "memory"},
-    "memory_plan": BASE | {"encoders", "media"},
+    "memory_plan": BASE | {"control_groups", "encoders", "media"},
     "services": BASE | PARTS | {"versions"},
     "api": BASE | {"services", "media", "memory", "memory_plan"},
 }
 """Package or module of app/ -> what else of app/ it may import."""
-WIRING = {"main", "wiring", "server", "__main__", "settings", "observability", "served", "serve"}
+WIRING = {"main", "wiring", "server", "__main__", "settings", "observability", "served", "serve", "serving_version"}
+WIRING |= {"activate"}
 """The top: may import anything but what is offline."""
-SETTINGS_READERS = {"main", "wiring", "__main__"}
+SETTINGS_READERS = {"main", "wiring", "__main__", "activate"}
 
 FOREIGN: dict[str, set[str]] = {
     "torch": {"fusion"},
