@@ -32,10 +32,10 @@ LABEL org.opencontainers.image.title="MedModal Fusion" \
       org.opencontainers.image.licenses="Apache-2.0"
 # The relative paths of .env.example (data/..., models/full/...) hold in the container too: they lead to the volumes.
 WORKDIR /srv/medmodal
-RUN mkdir -p models /data /models \
+RUN mkdir -p models /data /models /versions \
     && ln -s /data data \
     && ln -s /models/full models/full \
-    && chown 10001:10001 /data
+    && chown 10001:10001 /data /versions
 COPY --from=packages /opt/venv /opt/venv
 # Whatever the umask of the clone was, the service's user can read what it runs.
 COPY --chmod=755 app ./app
@@ -48,8 +48,9 @@ USER 10001:10001
 ENV HOME=/tmp \
     ORT_DISABLE_TELEMETRY=1 \
     HOST=0.0.0.0 \
-    PORT=8000
-VOLUME /data
+    PORT=8000 \
+    VERSIONS_DIR=/versions
+VOLUME ["/data", "/versions"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \

@@ -1,4 +1,4 @@
-# make run    serve on HOST:PORT (127.0.0.1:8000 by default)      make test    ruff, mypy, every test
+# make run    serve on HOST:PORT (127.0.0.1:8000), and learn      make test    ruff, mypy, every test
 # make check  ruff and mypy alone                                 make format  rewrite the sources in the house format
 # make models build the model pair alone                          make clean   remove what was made, the built pair too
 #
@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 .DELETE_ON_ERROR:
 
 run: models
-	exec $(BIN)/python -m app
+	exec $(BIN)/python -m app.serve
 
 test: check models
 	$(BIN)/python -m pytest

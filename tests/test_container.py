@@ -1,6 +1,7 @@
 """The image and the compose file hold what they say: stages, user, limits, volumes, health, who can reach it."""
 
 import fnmatch
+import importlib.util
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -119,9 +121,18 @@ def test_the_dockerfile_passes_hadolint():
 
 
 # --------------------------------------------------------------------------- compose
+def service(name: str) -> dict:
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][name]
+
+
 @pytest.fixture
 def api() -> dict:
-    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["api"]
+    return service("api")
+
+
+@pytest.fixture
+def learner() -> dict:
+    return service("learner")
 
 
 def interpolated(text: str) -> str:
@@ -135,14 +146,62 @@ def test_the_container_is_limited_to_the_machine_that_the_design_names(api):
     assert Settings(_env_file=None).max_memory < 8 * 10**9
 
 
-def test_the_container_can_change_nothing_but_its_data(api):
-    assert api["read_only"] is True
-    assert api["cap_drop"] == ["ALL"]
-    assert api["security_opt"] == ["no-new-privileges:true"]
-    assert [entry.partition(":")[0] for entry in api["tmpfs"]] == ["/tmp"]  # noqa: S108
-    volumes = {interpolated(entry) for entry in api["volumes"]}
-    assert volumes == {"data:/data", "./models:/models:ro"}
-    assert "privileged" not in api
+@pytest.mark.parametrize("name", ["api", "learner"])
+def test_a_container_can_change_nothing_but_data_and_versions(name):
+    limited = service(name)
+    assert limited["read_only"] is True
+    assert limited["cap_drop"] == ["ALL"]
+    assert limited["security_opt"] == ["no-new-privileges:true"]
+    assert [entry.partition(":")[0] for entry in limited["tmpfs"]] == ["/tmp"]  # noqa: S108
+    volumes = {interpolated(entry) for entry in limited["volumes"]}
+    assert volumes == {"data:/data", "versions:/versions", "./models:/models:ro"}
+    assert "privileged" not in limited
+
+
+def test_service_and_learner_share_one_image_and_the_volumes(api, learner):
+    for part in ("image", "build", "volumes", "env_file"):
+        assert api[part] == learner[part]
+    declared = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["volumes"]
+    assert declared.keys() == {"data", "versions"}
+    assert api["environment"]["VERSIONS_DIR"] == learner["environment"]["VERSIONS_DIR"] == "/versions"
+    built = stages()["service"]
+    assert ("VOLUME", '["/data", "/versions"]') in built
+    assert any("chown 10001:10001 /data /versions" in rest for name, rest in built if name == "RUN")
+
+
+def test_the_learner_leaves_the_processor_and_the_memory_to_the_service(learner):
+    limits = learner["deploy"]["resources"]["limits"]
+    assert (limits["cpus"], interpolated(limits["memory"])) == ("1", "1536M")
+    assert learner["cpu_shares"] < 1024 / 10
+    assert "ports" not in learner
+
+
+def test_the_learner_starts_with_the_settings_of_the_container(learner):
+    assert learner["command"][:3] == ["python", "-m", "app.learning.worker"]
+    assert importlib.util.find_spec(learner["command"][2]) is not None
+    environment = {name.lower(): value for name, value in learner["environment"].items()}
+    assert Settings(_env_file=None, **environment).versions_dir == Path("/versions")
+
+
+@pytest.mark.parametrize(("seconds_ago", "code"), [(1, 0), (170, 0), (190, 1), (None, 1)])
+def test_the_learners_health_is_its_heartbeat(learner, tmp_path, seconds_ago, code):
+    heartbeat = learner["command"][learner["command"].index("--heartbeat") + 1]
+    check = learner["healthcheck"]["test"]
+    assert check[:3] == ["CMD", "python", "-c"]
+    assert heartbeat in check[3]
+    own = tmp_path / "heartbeat"
+    if seconds_ago is not None:
+        own.touch()
+        then = time.time() - seconds_ago
+        os.utime(own, (then, then))
+    outcome = subprocess.run(
+        [sys.executable, "-S", "-c", check[3].replace(heartbeat, str(own))], capture_output=True, check=False
+    )
+    assert outcome.returncode == code
+
+
+def test_a_stop_waits_for_a_run_to_be_given_back(learner):
+    assert int(learner["stop_grace_period"].removesuffix("s")) > 10
 
 
 def test_relative_paths_of_the_settings_lead_to_the_volumes():
