@@ -15,7 +15,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ["Dockerfile", "docker-compose.yml", ".dockerignore", "Makefile", ".ci/run", "requirements.txt",
            "requirements-dev.txt", "requirements-embedded.txt", "pyproject.toml"]  # fmt: skip
-DEVELOPMENT_ONLY = ("app/training", "app/evaluation", "app/learning")
+DEVELOPMENT_ONLY = ("app/training", "app/evaluation")
 
 
 # --------------------------------------------------------------------------- requirements
