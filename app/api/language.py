@@ -14,7 +14,7 @@ def accepted_language(header: str) -> Language | None:
     for item in header[:_MAX_HEADER_CHARS].split(","):
         tag, _, parameter = item.strip().partition(";")
         language = _supported(tag.strip().lower().partition("-")[0])
-        weight = _weight(parameter)
+        weight = weight_of(parameter)
         if language is not None and weight > best_weight:
             best, best_weight = language, weight
     return best
@@ -26,7 +26,7 @@ def _supported(primary: str) -> Language | None:
     return "en" if primary == "en" else None
 
 
-def _weight(parameter: str) -> float:
+def weight_of(parameter: str) -> float:
     name, _, value = parameter.strip().partition("=")
     if name.strip().lower() != "q":
         return 1.0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -13,7 +14,7 @@ from app.api.body import JSON_TYPES, MULTIPART_TYPES
 from app.api.examples import ANALYZE_ANSWER, FEEDBACK_ANSWER
 from app.api.messages.catalogue import problem_detail, problem_title
 from app.api.problems import MEDIA_TYPE, TYPE_PREFIX
-from app.api.schemas import MAX_IMAGES, AnalyzeRequest, FeedbackRequest, PatientRequest, Problem
+from app.api.schemas import MAX_IMAGES, ActivateRequest, AnalyzeRequest, FeedbackRequest, PatientRequest, Problem
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -45,7 +46,8 @@ _EXAMPLE_PARAMS: Mapping[str, str | int | float] = {
 }
 
 
-def _errors(found: Iterable[tuple[int, str]]) -> Responses:
+def errors(found: Iterable[tuple[int, str]]) -> Responses:
+    """Status -> problem, with the code that is its example in both languages."""
     return {status: _problem(status, code) for status, code in sorted(found)}
 
 
@@ -73,11 +75,11 @@ def _problem(status: int, code: str) -> dict[str, Any]:
 
 ANALYZE_RESPONSES: Responses = {
     200: {"content": {JSON_TYPES: {"example": ANALYZE_ANSWER}}},
-    **_errors([*_SHARED_ERRORS, (504, "deadline_exceeded")]),
+    **errors([*_SHARED_ERRORS, (504, "deadline_exceeded")]),
 }
 FEEDBACK_RESPONSES: Responses = {
     201: {"content": {JSON_TYPES: {"example": FEEDBACK_ANSWER}}},
-    **_errors(
+    **errors(
         [*_SHARED_ERRORS, (404, "analysis_not_found"), (409, "idempotency_key_reused"), (507, "storage_unavailable")]
     ),
 }
@@ -131,13 +133,14 @@ def upload_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}, "security": SECURITY}
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Put the hand-read bodies' schemas into the document, once, when it is first asked for."""
+def install_openapi(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Complete the document of an application that includes `routers`, once, when it is first asked for."""
     generate = app.openapi
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
+            _restore_examples(document, routers)
             components = document.setdefault("components", {})
             components.setdefault("schemas", {}).update(_schemas())
             components["securitySchemes"] = _SECURITY_SCHEMES
@@ -147,8 +150,19 @@ def install_openapi(app: FastAPI) -> None:
     app.openapi = complete  # type: ignore[method-assign]
 
 
+def _restore_examples(document: dict[str, Any], routers: Sequence[APIRouter]) -> None:
+    """The generator leaves null out wherever it stands, in examples too, where it means something."""
+    for route in (route for router in routers for route in router.routes if isinstance(route, APIRoute)):
+        for method in route.methods or ():
+            answers = document["paths"][route.path_format][method.lower()]["responses"]
+            for status, response in route.responses.items():
+                for media_type, content in response.get("content", {}).items():
+                    if "example" in content:
+                        answers[str(status)]["content"][media_type]["example"] = content["example"]
+
+
 def _schemas() -> dict[str, Any]:
-    models = (AnalyzeRequest, FeedbackRequest, PatientRequest, Problem)
+    models = (ActivateRequest, AnalyzeRequest, FeedbackRequest, PatientRequest, Problem)
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     found: dict[str, Any] = definitions["$defs"]
     return found

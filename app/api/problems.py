@@ -24,6 +24,7 @@ from app.errors import (
     AuthenticationError,
     ConflictError,
     DeadlineError,
+    ForbiddenError,
     InvalidInputError,
     MalformedRequestError,
     NotFoundError,
@@ -43,6 +44,7 @@ CLIENT_GONE = 499
 STATUS: Mapping[type[AppError], int] = {
     MalformedRequestError: 400,
     AuthenticationError: 401,
+    ForbiddenError: 403,
     NotFoundError: 404,
     SlowRequestError: 408,
     ConflictError: 409,

@@ -142,6 +142,14 @@ class FeedbackRequest(WireModel):
         return Feedback(**self.model_dump())
 
 
+class ActivateRequest(WireModel):
+    """Which version was seen to be active: if it is another one by now, nothing is changed."""
+
+    expected: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)] | None = Field(
+        default=None, description="The version that must be the active one; left out: whichever is"
+    )
+
+
 class ProblemField(BaseModel):
     """What is wrong with one field."""
 

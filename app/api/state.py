@@ -8,7 +8,7 @@ from typing import Annotated, TypedDict, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from app.api.auth import KeyRing
+from app.api.auth import Identity, KeyRing
 from app.api.body import BodyBudget, BodyLimits
 from app.api.case_reader import InputLimits
 from app.api.metrics import Metrics
@@ -17,6 +17,7 @@ from app.services.analysis import AnalysisService
 from app.services.feedback import FeedbackService
 from app.services.host import ComponentHost
 from app.services.inference import InferenceQueue
+from app.services.learning import LearningService
 from app.services.pools import WorkerPool
 
 
@@ -30,6 +31,7 @@ class ApiState:
     storage: WorkerPool
     analysis: AnalysisService
     feedback: FeedbackService
+    learning: LearningService
     metrics: Metrics
     keys: KeyRing
     body_limits: BodyLimits
@@ -53,8 +55,20 @@ State = Annotated[ApiState, Depends(_state)]
 
 
 def _caller(request: Request, state: State) -> str | None:
-    return state.keys.caller(request)
+    return state.keys.identify(request).caller
+
+
+def _identity(request: Request, state: State) -> Identity:
+    return state.keys.identify(request)
+
+
+def _admin(request: Request, state: State) -> Identity:
+    return state.keys.require_admin(request)
 
 
 Caller = Annotated[str | None, Depends(_caller)]
 """Refuses a request without a valid key, where keys are set; else says who calls."""
+Who = Annotated[Identity, Depends(_identity)]
+"""The same, and whether it is an admin."""
+Admin = Annotated[Identity, Depends(_admin)]
+"""Refuses everyone but admins."""

@@ -23,6 +23,7 @@ from tests.services.waiting import wait_until
 KOREAN = "가슴 통증이 한 시간째 있어요"
 ENGLISH = "chest pain for an hour"
 ANALYZE, UPLOAD, FEEDBACK = "/api/v1/analyze", "/api/v1/analyze_upload", "/api/v1/feedback"
+LEARNING, RUNS, VERSIONS = "/api/v1/learning", "/api/v1/learning/runs", "/api/v1/versions"
 
 
 def settings(**overrides: Any) -> Settings:

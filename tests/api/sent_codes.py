@@ -15,7 +15,7 @@ from app.media.subject import Subject
 from app.storage import failures
 
 APP = Path(app.errors.__file__).parent
-SENDERS = ("api", "services", "media", "encoders", "knowledge", "storage")
+SENDERS = ("api", "services", "media", "encoders", "knowledge", "storage", "versions")
 ERRORS = {
     name: kind for name, kind in vars(app.errors).items() if isinstance(kind, type) and issubclass(kind, AppError)
 }
@@ -26,6 +26,9 @@ NEVER_SENT = {
     "condition_unknown": "fusion and knowledge are checked against each other at start",
     "finding_unknown": "findings are read with the very lexicon that names them",
     "red_flag_unknown": "no route asks for a red flag by its id",
+    "lease_lost": "only the learner holds runs",
+    "cancel_requested": "the learner is told so, whoever cancels is told that it is cancelled",
+    "feedback_gone": "only the learner chooses feedback",
     "audio_not_finite": "app.media refuses such a file as audio_damaged or video_damaged",
     "video_frame_rate": "app.media gives every film a rate",
     "image_aspect_ratio": "app.media's limit is lower: image_shape_unsupported",

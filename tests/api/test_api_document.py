@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from app.adaptation import ExclusionReason, FeedbackOutcome
 from app.api.answers import AnalyzeAnswer, FeedbackAnswer
+from app.api.learning_answers import FeedbackProgressAnswer, LearningAnswer, LearningRunAnswer, VersionsAnswer
+from app.api.messages.learning import EXCLUSIONS, OUTCOMES
 from app.api.messages.validation import VALIDATION
 from app.api.messages.warnings import WARNINGS
 from app.api.metrics import Metrics
-from app.api.schemas import AnalyzeRequest, FeedbackRequest
+from app.api.schemas import ActivateRequest, AnalyzeRequest, FeedbackRequest
 from app.main import create_app
 from app.settings import Settings
 from tests.api.harness import settings
@@ -57,7 +60,7 @@ def test_the_problem_table_is_exactly_what_can_be_sent() -> None:
 
 
 def test_what_is_never_sent_is_not_written() -> None:
-    assert not [code for code in NEVER_SENT if f"`{code}`" in DOCUMENT]
+    assert not [code for code in NEVER_SENT if f"`{code}`" in section("Problem codes")]
 
 
 def test_the_field_table_is_exactly_what_validation_says() -> None:
@@ -111,6 +114,10 @@ def expected_range(value: dict[str, Any]) -> str | None:
         ("Analyse a case", AnalyzeRequest, "validation"),
         ("Feedback", FeedbackRequest, "validation"),
         ("The answer", AnalyzeAnswer, "serialization"),
+        ("What became of it", FeedbackProgressAnswer, "serialization"),
+        ("Runs", LearningRunAnswer, "serialization"),
+        ("Versions", VersionsAnswer, "serialization"),
+        ("Activate a version", ActivateRequest, "validation"),
     ],
 )
 def test_every_field_is_written_with_its_type_and_range(title: str, model: Any, mode: str) -> None:
@@ -127,6 +134,16 @@ def test_every_field_is_written_with_its_type_and_range(title: str, model: Any, 
 def test_the_answer_of_a_feedback_has_the_fields_that_are_written() -> None:
     named = ", ".join(f'"{name}"' for name in FeedbackAnswer.model_fields)
     assert f"201 `{{{named}}}`" in section("Feedback")
+
+
+def test_the_answer_of_the_learning_loop_has_the_fields_that_are_written() -> None:
+    written = re.findall(r"`(\w+)` \(", section("Learning").partition("`GET /api/v1/learning`: ")[2].split("\n\n")[0])
+    assert written == list(LearningAnswer.model_fields)
+
+
+def test_the_reasons_are_those_that_exclude_a_row() -> None:
+    assert codes("What became of it", "reason") == list(get_args(ExclusionReason)) == list(EXCLUSIONS)
+    assert list(get_args(FeedbackOutcome)) == sorted(OUTCOMES, key=list(get_args(FeedbackOutcome)).index)
 
 
 # ----------------------------------------------------------------------- limits, routes, metrics
@@ -167,7 +184,8 @@ def test_json_in_curl_examples_is_accepted() -> None:
     assert len(bodies) >= 3
     for body in bodies:
         value = json.loads(body)
-        model = FeedbackRequest if "is_correct" in value else AnalyzeRequest
+        models = {"is_correct": FeedbackRequest, "expected": ActivateRequest}
+        model = next((found for name, found in models.items() if name in value), AnalyzeRequest)
         model.model_validate(value)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.api.harness import ANALYZE, ENGLISH, FEEDBACK, UPLOAD, asgi_client
+from tests.api.harness import ANALYZE, ENGLISH, FEEDBACK, RUNS, UPLOAD, VERSIONS, asgi_client
 from tests.services.fakes import FakeStorage, components
+from tests.services.learning_fakes import FakeLearning
 
 KEY, OTHER = "key-number-one-long-enough", "key-number-two-long-enough"
 KEYS = f"{KEY},{OTHER}"
@@ -72,6 +75,85 @@ async def test_idempotency_keys_of_two_callers_are_apart_and_no_key_is_stored() 
 async def test_without_keys_everyone_is_let_in() -> None:
     async with asgi_client(components()) as client:
         assert (await client.post(ANALYZE, json=CASE)).status_code == 200
+
+
+# --------------------------------------------------------------------------- admin keys
+ADMIN = "admin-key-number-one-long-enough"
+ADMIN_REQUESTS = [
+    ("POST", RUNS),
+    ("POST", f"{RUNS}/run_1/cancel"),
+    ("GET", f"{RUNS}/run_1/change-record"),
+    ("POST", f"{VERSIONS}/f2/activate"),
+]
+OPEN_NETWORK = {"host": "0.0.0.0", "allow_unauthenticated_network": True}  # noqa: S104 - a setting; nothing listens
+
+
+@pytest.mark.parametrize(
+    ("options", "headers", "refusal"),
+    [
+        ({"api_keys": KEYS, "admin_keys": ADMIN}, {}, (401, "api_key_missing")),
+        ({"api_keys": KEYS, "admin_keys": ADMIN}, {"X-API-Key": ADMIN[:-1]}, (401, "api_key_wrong")),
+        ({"api_keys": KEYS, "admin_keys": ADMIN}, {"X-API-Key": KEY}, (403, "admin_key_required")),
+        ({"api_keys": KEYS, "admin_keys": ADMIN}, {"X-API-Key": ADMIN}, None),
+        ({"admin_keys": f"{KEY},{ADMIN}"}, {"Authorization": f"Bearer {ADMIN}"}, None),
+        ({"admin_keys": ADMIN}, {}, (401, "api_key_missing")),
+        ({"admin_keys": ADMIN}, {"X-API-Key": KEY}, (401, "api_key_wrong")),
+        ({"api_keys": KEYS}, {}, (401, "api_key_missing")),
+        ({"api_keys": KEYS}, {"X-API-Key": KEY}, (403, "admin_keys_not_set")),
+        ({}, {}, None),
+        (OPEN_NETWORK, {}, (403, "admin_keys_not_set")),
+        ({**OPEN_NETWORK, "admin_keys": ADMIN}, {"X-API-Key": ADMIN}, None),
+        ({**OPEN_NETWORK, "admin_keys": ADMIN}, {}, (401, "api_key_missing")),
+    ],
+)
+async def test_who_is_an_admin(
+    options: dict[str, Any], headers: dict[str, str], refusal: tuple[int, str] | None
+) -> None:
+    learning = FakeLearning()
+    async with asgi_client(components(learning=learning), **options) as client:
+        for method, path in ADMIN_REQUESTS:
+            response = await client.request(method, path, headers=headers)
+            if refusal is not None:
+                assert (response.status_code, response.json()["code"]) == refusal
+                assert ("www-authenticate" in response.headers) == (refusal[0] == 401)
+            else:
+                assert response.status_code in {200, 404, 409}, response.text
+    changed = learning.versions.pointer.version == "f2"
+    assert changed == (refusal is None)
+    assert bool(learning.runs.asked_for) == (refusal is None), "nothing is looked up for who may not see it"
+
+
+async def test_a_refusal_to_an_api_key_is_worded_in_both_languages() -> None:
+    details = set()
+    for admin_keys in ("", ADMIN):
+        async with asgi_client(components(), api_keys=KEYS, admin_keys=admin_keys) as client:
+            for language in ("ko", "en"):
+                response = await client.post(RUNS, headers={"X-API-Key": KEY, "Accept-Language": language})
+                assert response.headers["content-language"] == language
+                assert ADMIN not in response.text
+                details.add(response.json()["detail"])
+    assert len(details) == 4
+
+
+async def test_an_admin_key_works_as_an_api_key_and_is_a_caller_of_its_own() -> None:
+    storage = FakeStorage()
+    body = {"query": "q", "prediction": "p", "is_correct": True}
+    async with asgi_client(components(storage=storage), api_keys=KEYS, admin_keys=ADMIN) as client:
+        for key in (KEY, ADMIN):
+            assert (await client.post(ANALYZE, json=CASE, headers={"X-API-Key": key})).status_code == 200
+            assert (await client.post(FEEDBACK, json=body, headers={"X-API-Key": key})).status_code == 201
+    async with asgi_client(components(storage=storage), admin_keys=ADMIN) as client:
+        assert (await client.post(FEEDBACK, json=body)).status_code == 201, "cases and feedback still need no key"
+        assert (await client.post(FEEDBACK, json=body, headers={"X-API-Key": ADMIN})).status_code == 201
+    plain, admin, nobody, again = [caller for _, _, caller in storage.verdicts]
+    assert len({plain, admin, nobody}) == 3
+    assert (nobody, again) == (None, admin)
+
+
+async def test_pages_of_strangers_are_kept_out_where_admin_keys_alone_are_set() -> None:
+    async with asgi_client(components(), admin_keys=ADMIN) as client:
+        response = await client.post(RUNS, headers={"X-API-Key": ADMIN, "Origin": "http://evil.example"})
+    assert (response.status_code, response.json()["code"]) == (403, "origin_not_allowed")
 
 
 async def test_cors_only_for_named_origins() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,12 @@ import pytest
 
 from app.api import examples
 from app.main import create_app
-from tests.api.harness import ANALYZE, FEEDBACK, UPLOAD, asgi_client, live_server, settings
+from tests.api.harness import ANALYZE, FEEDBACK, LEARNING, RUNS, UPLOAD, VERSIONS, asgi_client, live_server, settings
 from tests.services.fakes import FakeStorage, components
+
+ONE_FEEDBACK = f"{FEEDBACK}/{{feedback_id}}"
+ONE_RUN, CANCEL, CHANGE_RECORD = (f"{RUNS}/{{run_id}}{action}" for action in ("", "/cancel", "/change-record"))
+ACTIVATE = f"{VERSIONS}/{{version}}/activate"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,8 @@ def test_every_operation_says_what_it_is_and_what_it_answers(document: dict[str,
         (path, method): item for path, methods in document["paths"].items() for method, item in methods.items()
     }
     assert {path for path, _ in operations} == {
-        "/", "/health", "/health/live", "/health/ready", "/metrics", ANALYZE, UPLOAD, FEEDBACK,
+        "/", "/health", "/health/live", "/health/ready", "/metrics", ANALYZE, UPLOAD, FEEDBACK, ONE_FEEDBACK,
+        LEARNING, RUNS, ONE_RUN, CANCEL, CHANGE_RECORD, VERSIONS, ACTIVATE,
     }  # fmt: skip
     for key, operation in operations.items():
         assert operation["summary"], key
@@ -51,19 +57,43 @@ def test_every_operation_says_what_it_is_and_what_it_answers(document: dict[str,
     for path in (ANALYZE, UPLOAD):
         assert set(operations[path, "post"]["responses"]) == {"200", "504"} | shared
     assert set(operations[FEEDBACK, "post"]["responses"]) == {"201", "404", "409", "507"} | shared
+    reading = {"200", "401", "421", "429", "500", "503", "507"}
+    for path in (LEARNING, VERSIONS):
+        assert set(operations[path, "get"]["responses"]) == reading
+    for path in (ONE_FEEDBACK, ONE_RUN):
+        assert set(operations[path, "get"]["responses"]) == reading | {"404"}
+    assert set(operations[CHANGE_RECORD, "get"]["responses"]) == reading | {"403", "404"}
+    assert set(operations[RUNS, "post"]["responses"]) == reading - {"200"} | {"202", "403", "409"}
+    assert set(operations[CANCEL, "post"]["responses"]) == reading | {"403", "404", "409"}
+    assert set(operations[ACTIVATE, "post"]["responses"]) == {"200", "404", "409", "507"} | shared
+
+
+def test_every_id_in_an_address_is_described(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        named = [part.strip("{}") for part in path.split("/") if part.startswith("{")]
+        for operation in methods.values():
+            found = [item for item in operation.get("parameters", ()) if item["in"] == "path"]
+            assert [item["name"] for item in found] == named
+            assert all(re.search(item["schema"]["pattern"], item["example"]) for item in found)
 
 
 def test_every_error_is_documented_as_a_problem_in_both_languages(document: dict[str, Any]) -> None:
     problem = jsonschema_rs.validator_for(schema(document, "Problem"))
-    for path in (ANALYZE, UPLOAD, FEEDBACK):
-        for status, answer in document["paths"][path]["post"]["responses"].items():
-            if status in {"200", "201"}:
-                continue
-            content = answer["content"]["application/problem+json"]
-            assert set(content["examples"]) == {"en", "ko"}
-            for example in content["examples"].values():
-                assert problem.is_valid(example["value"])
-                assert example["value"]["status"] == int(status)
+    answers = [
+        (status, answer)
+        for path, methods in document["paths"].items()
+        if path.startswith("/api/")
+        for operation in methods.values()
+        for status, answer in operation["responses"].items()
+        if not status.startswith("2")
+    ]
+    assert len(answers) > 80
+    for status, answer in answers:
+        content = answer["content"]["application/problem+json"]
+        assert set(content["examples"]) == {"en", "ko"}
+        for example in content["examples"].values():
+            assert problem.is_valid(example["value"])
+            assert example["value"]["status"] == int(status)
 
 
 @pytest.mark.parametrize(("path", "name", "cases"), [
@@ -97,6 +127,29 @@ async def test_real_answers_and_the_documented_example_fit_the_schema(document: 
             assert validator.is_valid(answer), list(validator.iter_errors(answer))
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "name"),
+    [
+        (ONE_FEEDBACK, "get", "FeedbackProgressAnswer"),
+        (LEARNING, "get", "LearningAnswer"),
+        (RUNS, "post", "LearningRunAnswer"),
+        (ONE_RUN, "get", "LearningRunAnswer"),
+        (CANCEL, "post", "LearningRunAnswer"),
+        (CHANGE_RECORD, "get", "ChangeRecordAnswer"),
+        (VERSIONS, "get", "VersionsAnswer"),
+        (ACTIVATE, "post", "VersionsAnswer"),
+    ],
+)
+def test_examples_of_the_learning_loop_fit_their_schemas(
+    document: dict[str, Any], path: str, method: str, name: str
+) -> None:
+    answer = next(found for status, found in document["paths"][path][method]["responses"].items() if status[0] == "2")
+    content = answer["content"]["application/json"]
+    assert content["schema"] == {"$ref": f"#/components/schemas/{name}"}
+    validator = jsonschema_rs.validator_for(schema(document, name))
+    assert validator.is_valid(content["example"]), list(validator.iter_errors(content["example"]))
+
+
 # --------------------------------------------------------------------------- schemathesis
 @pytest.mark.slow
 def test_generated_requests_never_break_it(tmp_path: Path) -> None:
@@ -109,4 +162,4 @@ def test_generated_requests_never_break_it(tmp_path: Path) -> None:
         ]  # fmt: skip
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-1000:]
-    assert "8 selected / 8 total" in ended.stdout
+    assert "16 selected / 16 total" in ended.stdout

@@ -126,6 +126,8 @@ async def test_the_databases_row_holds_nothing_of_a_map(tmp_path: Path, store_te
         fusion=parts.fusion,
         analyses=AnalysisRepository(database),
         feedback=parts.feedback,
+        learning=parts.learning,
+        source=parts.source,
         versions=parts.versions,
         close=database.close,
     )

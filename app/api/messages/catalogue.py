@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from app.api.messages.learning import EXCLUSIONS, OUTCOMES
 from app.api.messages.problems import PROBLEMS, TITLES
 from app.api.messages.text import Message
 from app.api.messages.validation import VALIDATION
@@ -36,6 +37,14 @@ def warning_text(code: str, language: Language) -> str:
 
 def notice_text(code: str, language: Language) -> str:
     return NOTICES[code].in_language(language)
+
+
+def outcome_text(outcome: str, reason: str | None, language: Language) -> str:
+    """What became of a feedback row; `reason` is worded where it is one of `ExclusionReason`."""
+    sentences = [OUTCOMES[outcome].in_language(language)]
+    if reason in EXCLUSIONS:
+        sentences.append(EXCLUSIONS[reason].in_language(language))
+    return " ".join(sentences)
 
 
 def _fill(message: Message, language: Language, params: Params) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.api.messages.learning import LEARNING
 from app.api.messages.media import MEDIA
 from app.api.messages.text import Message
 
@@ -144,4 +145,4 @@ _SERVICE: dict[str, Message] = {
     ),
 }
 
-PROBLEMS: dict[str, Message] = {**_REQUEST, **_INPUT, **MEDIA, **_SERVICE}
+PROBLEMS: dict[str, Message] = {**_REQUEST, **_INPUT, **MEDIA, **LEARNING, **_SERVICE}

@@ -1,4 +1,4 @@
-"""POST /api/v1/feedback."""
+"""POST /api/v1/feedback, GET /api/v1/feedback/{feedback_id}."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from app.api import examples
 from app.api.answers import FeedbackAnswer, feedback_message
 from app.api.body import JSON_TYPES, BodyLimits, parse_json, read_body, require_content_type
 from app.api.context import context_of
+from app.api.ids import FeedbackId
+from app.api.learning_answers import FeedbackProgressAnswer
+from app.api.learning_openapi import FEEDBACK_PROGRESS_RESPONSES, for_feedback
 from app.api.openapi import FEEDBACK_RESPONSES, IDEMPOTENCY_HEADER, json_body
 from app.api.schemas import FeedbackRequest
-from app.api.state import Caller, State
+from app.api.state import Caller, State, Who
 from app.api.validation import validate
 from app.errors import InvalidInputError
 
@@ -48,6 +51,22 @@ async def feedback(request: Request, state: State, caller: Caller) -> Response:
     if receipt.stored.replayed:
         headers["Idempotency-Replayed"] = "true"
     return Response(answer.model_dump_json(), 201, headers, media_type="application/json")
+
+
+@router.get(
+    "/feedback/{feedback_id}",
+    summary="What became of a feedback",
+    response_model=FeedbackProgressAnswer,
+    responses=FEEDBACK_PROGRESS_RESPONSES,
+    openapi_extra=for_feedback(),
+)
+async def feedback_progress(request: Request, state: State, who: Who, feedback_id: FeedbackId) -> Response:
+    """Waiting, unusable, in training, promoted in a version, or rejected, and why. One's own, or an admin's to see."""
+    progress = await state.learning.feedback(feedback_id, who.caller, is_admin=who.is_admin)
+    language = context_of(request).language
+    content = FeedbackProgressAnswer.of(progress, language).model_dump_json()
+    headers = {"Content-Language": language, "Cache-Control": "no-store"}
+    return Response(content, headers=headers, media_type="application/json")
 
 
 def _idempotency_key(request: Request) -> str | None:
