@@ -156,7 +156,7 @@ def _load(folder: Path, name: SetName, manifest: _Manifest, findings: int) -> Le
 
 # --------------------------------------------------------------------------- arrays
 def _pack(one: LearningSet, groups: Sequence[str]) -> dict[str, _Array]:
-    """Case columns, one row of `token_case` and `token_row` per token and source, and a matrix of vectors per source."""
+    """Columns of the cases; per source a matrix of vectors, and which case and place in it each row belongs to."""
     rows: dict[str, list[tuple[int, int, FloatArray]]] = {}
     for number, case in enumerate(one.cases):
         for place, token in enumerate(case.tokens):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 
+from app.domain import ClinicalScore, RedFlag
 from app.knowledge.base import KnowledgeBase
 from app.learning.cases import LearningSet, LearningSets, SafetyFloor, in_gate
 from app.training.phrasebook import Phrasebook
@@ -70,7 +71,10 @@ def _halves(dev: Mapping[str, Sequence[LabelledTokens]]) -> tuple[LearningSet, L
 def _floor(sample: Sample, knowledge: KnowledgeBase) -> SafetyFloor | None:
     text = sample.text or ""
     findings, patient = knowledge.extract_findings(text), knowledge.extract_patient(text)
-    limits = (*knowledge.red_flags(findings, patient), *knowledge.scores(findings, patient))
+    limits: list[RedFlag | ClinicalScore] = [
+        *knowledge.red_flags(findings, patient),
+        *knowledge.scores(findings, patient),
+    ]
     if not limits:
         return None
     return SafetyFloor(max((one.floor for one in limits), key=_RANK.__getitem__), min(one.triage for one in limits))

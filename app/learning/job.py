@@ -1,0 +1,180 @@
+"""A run up to its decision: read the feedback, make a candidate, publish it where the gate lets it pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app import __version__
+from app.adaptation import Decision, LearningRun, VersionInfo
+from app.errors import AppError
+from app.fusion.artifact import FusionArtifact, load_artifact, save_artifact
+from app.fusion.identity import fusion_version
+from app.fusion.threads import use_one_thread
+from app.knowledge.base import KnowledgeBase
+from app.learning.adapter import LoraOptions
+from app.learning.candidate import Candidate, Plan, make_candidate
+from app.learning.cases import load_learning_sets
+from app.learning.keeping import Keeper
+from app.learning.revision import code_revision
+from app.learning.selection import Limits, Selection, select
+from app.learning.training import TrainingOptions
+from app.served import encoder_versions, served_manifests
+from app.services.change_record import render_markdown
+from app.settings import Settings
+from app.storage.database import Database
+from app.storage.feedback_queue import FeedbackQueue
+from app.storage.runs import RunRepository
+from app.versions.files import as_storage_failures
+from app.versions.registry import VersionRegistry
+
+GATE_FAILED = "gate_failed"
+
+
+class NothingToLearnError(AppError):
+    """The waiting feedback leaves nothing to train on, or nothing to hold out."""
+
+
+class Job:
+    """One attempt; everything that it needs of the outside."""
+
+    def __init__(  # noqa: PLR0917 - the parts of one attempt
+        self,
+        settings: Settings,
+        database: Database,
+        runs: RunRepository,
+        registry: VersionRegistry,
+        run: LearningRun,
+        owner: str,
+    ) -> None:
+        self._settings = settings
+        self._queue = FeedbackQueue(database)
+        self._runs = runs
+        self._registry = registry
+        self._run = run
+        self._owner = owner
+
+    def decide(self, keeper: Keeper) -> None:
+        """Leaves a decided run. NothingToLearnError, ArtifactError, StorageError, and what `keeper.report` raises."""
+        run_id, owner = self._run.run_id, self._owner
+        keeper.report("selecting", 0.0, {})
+        use_one_thread()
+        parent_version = self._registry.active().version
+        self._registry.verify(parent_version)
+        parent = load_artifact(self._registry.folder(parent_version))
+        selection = self._select(parent)
+        self._runs.select(run_id, owner, parent_version, selection.uses, selection.counts)
+        plan = self._plan(parent, selection)
+        try:
+            candidate = make_candidate(plan, keeper.report, lambda: self._runs.gating(run_id, owner))
+        except ValueError as error:
+            raise NothingToLearnError("nothing_to_learn") from error
+        keeper.report("publishing", 0.0, {})
+        self._conclude(candidate, plan)
+
+    def _select(self, parent: FusionArtifact) -> Selection:
+        waiting, learnt = self._queue.waiting(), self._queue.learnt()
+        named = [row.analysis_id for row in (*waiting, *learnt) if row.analysis_id is not None]
+        asked = self._run.settings
+        keys = len(self._settings.api_keys) + len(self._settings.admin_keys)
+        return select(
+            waiting,
+            learnt,
+            self._queue.cases(named),
+            conditions=frozenset(parent.config.conditions),
+            encoders=encoder_versions(served_manifests(self._settings)),
+            limits=Limits(
+                key_cap=float(asked["learning_key_cap"]),
+                label_share=float(asked["learning_label_share"]),
+                held_out_share=float(asked["learning_held_out_share"]),
+                corroboration=min(int(asked["learning_corroboration"]), max(1, keys)),
+            ),
+        )
+
+    def _plan(self, parent: FusionArtifact, selection: Selection) -> Plan:
+        asked = self._run.settings
+        lora = LoraOptions(int(asked["lora_r"]), int(asked["lora_alpha"]), float(asked["lora_dropout"]))
+        conditions = KnowledgeBase.load().conditions
+        return Plan(
+            parent=parent,
+            selection=selection,
+            sets=load_learning_sets(self._settings.learning_data_path, parent.config),
+            specialties=tuple(conditions[name].specialty for name in parent.config.conditions),
+            redefined=tuple(self._registry.info(parent.version).settings.get("redefined", ())),
+            options=TrainingOptions(lora=lora),
+        )
+
+    # ----------------------------------------------------------------- after the gate
+    def _conclude(self, candidate: Candidate, plan: Plan) -> None:
+        verdict, run = candidate.verdict, self._run
+        reason = None if verdict.promotes else GATE_FAILED
+        with self._registry.stage() as staged:
+            with as_storage_failures():
+                version = _write(staged, candidate, plan.parent, run.run_id)
+                record = self._record(candidate, version)
+                candidate.adapted.save(staged / "adapter")
+                _write_record(staged, record)
+            if verdict.promotes:
+                self._registry.publish(staged, self._info(version, plan, record))
+        decision: Decision = "promote" if verdict.promotes else "reject"
+        self._runs.decide(run.run_id, self._owner, decision, reason, version if verdict.promotes else None, record)
+
+    def _record(self, candidate: Candidate, version: str) -> dict[str, Any]:
+        run, verdict, record = self._run, candidate.verdict, candidate.record
+        return {
+            "run_id": run.run_id,
+            "trigger": run.trigger,
+            "requested_by": run.requested_by,
+            "created_at": run.created_at.isoformat(),
+            "started_at": None if run.started_at is None else run.started_at.isoformat(),
+            "finished_at": datetime.now(UTC).isoformat(),
+            **record,
+            "modification": {
+                **record["modification"],
+                "candidate_version": version,
+                "settings": dict(run.settings),
+                "code_revision": code_revision(),
+                "service_version": __version__,
+            },
+            "decision": {
+                "decision": "promote" if verdict.promotes else "reject",
+                "reason": None if verdict.promotes else GATE_FAILED,
+                "failed": list(verdict.failed),
+            },
+        }
+
+    def _info(self, version: str, plan: Plan, record: Mapping[str, Any]) -> VersionInfo:
+        modification = record["modification"]
+        return VersionInfo(
+            version=version,
+            parent=plan.parent.version,
+            run_id=self._run.run_id,
+            created_at=datetime.now(UTC),
+            counts=plan.selection.counts,
+            figures={check["name"]: check["candidate"] for check in record["impact"]["checks"]},
+            settings={**self._run.settings, "redefined": list(plan.changed)},
+            code_revision=modification["code_revision"],
+        )
+
+
+def _write(folder: Path, candidate: Candidate, parent: FusionArtifact, run_id: str) -> str:
+    """A whole fusion folder; what it is called. The same candidate of the same run gives the same bytes."""
+    save_artifact(
+        folder,
+        config=parent.config,
+        network=candidate.network,
+        calibration=candidate.calibration,
+        regions=parent.regions,
+        report={"parent": parent.version, "run": run_id, "gate": candidate.verdict.impact()},
+    )
+    return fusion_version(folder)
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    text = json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    (folder / "change_record.json").write_text(text, encoding="utf-8")
+    for language in ("en", "ko"):
+        (folder / f"change_record.{language}.md").write_text(render_markdown(record, language, ()), encoding="utf-8")

@@ -1,0 +1,146 @@
+"""`python -m app.learning.runner --owner NAME`: one attempt at the run that waits, from claim to end.
+
+The steps can be taken up again wherever the process died: a run without a decision starts anew and, from the same
+feedback, gives the same version; one with a decision is brought to its end. A version is published before the decision
+is written, and the decision is written before the pointer is switched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import structlog
+
+from app.adaptation import WORKER, LearningRun
+from app.errors import AppError, ArtifactError, ConflictError, LeaseLostError, StorageError
+from app.learning.job import Job, NothingToLearnError
+from app.learning.keeping import CancelledRunError, Keeper, ShortOfMemoryError, StoppedError
+from app.observability import configure_logging
+from app.settings import Settings
+from app.storage.audit import AuditLog
+from app.storage.database import Database, open_database
+from app.storage.runs import RunRepository
+from app.versions.registry import VersionRegistry
+
+STOPPED = "worker_stopped"
+PARENT_REPLACED = "parent_replaced"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 where the run came to an end, was given back in order, or there was none; 1 where it failed."""
+    parser = argparse.ArgumentParser(prog="python -m app.learning.runner", description=__doc__)
+    parser.add_argument("--owner", required=True, help="the name to claim the run with; never used twice")
+    owner: str = parser.parse_args(arguments).owner
+    settings = Settings.load()
+    configure_logging(settings.log_level, settings.log_format)
+    signal.signal(signal.SIGTERM, _stop)
+    database = open_database(settings.database_url)
+    try:
+        runs = RunRepository(database)
+        run = runs.claim(owner, settings.learning_lease_s, settings.learning_max_attempts)
+        if run is None:
+            return 0
+        log = structlog.get_logger("app.learning").bind(run_id=run.run_id)
+        log.info("run_claimed", attempt=run.attempts)
+        status = Attempt(settings, database, runs, run, owner).work()
+        log.info("run_left", state=runs.get(run.run_id).state)
+        return status
+    finally:
+        database.close()
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise StoppedError
+
+
+class Attempt:
+    """One worker's attempt at one run."""
+
+    def __init__(
+        self, settings: Settings, database: Database, runs: RunRepository, run: LearningRun, owner: str
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._runs = runs
+        self._run = run
+        self._owner = owner
+        self._registry = VersionRegistry(settings.versions_dir, settings.fusion_weights_path)
+        self._audit = AuditLog(database)
+
+    def work(self) -> int:
+        """The exit status. Whatever happens, the run is ended or given back, as far as the database lets us."""
+        run_id, owner = self._run.run_id, self._owner
+        try:
+            self._make_and_settle()
+        except LeaseLostError:
+            _log().warning("lease_lost", run_id=run_id)
+            return 1
+        except StoppedError:
+            self._runs.requeue(run_id, owner, STOPPED)
+        except ShortOfMemoryError:
+            self._runs.requeue(run_id, owner, "short_of_memory")
+        except CancelledRunError:
+            self._runs.finish(run_id, owner, "cancelled", "cancel_requested")
+        except StorageError as error:
+            _log().warning("run_given_back", run_id=run_id, code=error.code)
+            self._runs.requeue(run_id, owner, error.code)
+            return 1
+        except ConflictError as error:  # feedback was purged, or the run cancelled, since it was read
+            self._runs.requeue(run_id, owner, error.code)
+            return 1
+        except NothingToLearnError as error:
+            self._runs.finish(run_id, owner, "failed", error.code)
+        except AppError as error:
+            _log().error("run_failed", run_id=run_id, code=error.code, **error.params)
+            self._runs.finish(run_id, owner, "failed", error.code)
+            return 1
+        except Exception as error:  # noqa: BLE001 - the last line of defence: a run never stays active without reason
+            _log().error("run_failed", run_id=run_id, code="internal_error", error=type(error).__name__, exc_info=True)
+            self._runs.finish(run_id, owner, "failed", "internal_error")
+            return 1
+        return 0
+
+    def _make_and_settle(self) -> None:
+        with Keeper(self._runs, self._run.run_id, self._owner, self._settings) as keeper:
+            if self._run.decision is None:
+                Job(self._settings, self._database, self._runs, self._registry, self._run, self._owner).decide(keeper)
+            self._settle(self._runs.get(self._run.run_id))
+
+    def _settle(self, run: LearningRun) -> None:
+        """What the gate said becomes true: may be repeated after a kill at any point."""
+        if run.decision != "promote" or run.candidate_version is None:
+            self._runs.finish(run.run_id, self._owner, "rejected", run.reason)
+            return
+        version, active = run.candidate_version, self._registry.active().version
+        if active not in {run.parent_version, version}:  # somebody activated another one meanwhile
+            self._runs.finish(run.run_id, self._owner, "rejected", PARENT_REPLACED)
+            return
+        if active != version:
+            details = {"from": active, "run_id": run.run_id}
+            head = self._audit.append(WORKER, "version.activating", version, details).digest
+            try:
+                self._registry.activate(
+                    version, by=WORKER, run_id=run.run_id, expected=run.parent_version, audit_head=head
+                )
+            except ConflictError:
+                self._runs.finish(run.run_id, self._owner, "rejected", PARENT_REPLACED)
+                return
+            self._audit.append(WORKER, "version.activated", version, details)
+        self._runs.finish(run.run_id, self._owner, "promoted", None)
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    log: structlog.stdlib.BoundLogger = structlog.get_logger("app.learning")
+    return log
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ArtifactError as error:
+        sys.stderr.write(f"medmodal: no training: {error}\n")
+        sys.exit(3)
