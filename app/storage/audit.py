@@ -80,8 +80,8 @@ class AuditLog:
 
         `expected_head`: a digest that was the head once; a chain without it was cut (or is another one).
         """
-        with self._database.reading() as session:
-            rows = session.scalars(select(AuditRow).order_by(AuditRow.sequence).execution_options(yield_per=_CHUNK))
+        chosen = select(AuditRow).order_by(AuditRow.sequence).execution_options(yield_per=_CHUNK)
+        with self._database.reading() as session, session.scalars(chosen) as rows:
             return verify_chain((_entry(row) for row in rows), expected_head)
 
 
