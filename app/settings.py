@@ -20,6 +20,7 @@ _MIB = 1024 * 1024
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 CommaList = Annotated[tuple[str, ...], NoDecode]
+Keys = Annotated[tuple[SecretStr, ...], NoDecode]
 Bytes = Annotated[ByteSize, Field(ge=1)]
 CutLayer = Annotated[int, Field(ge=0, le=1024)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -33,7 +34,8 @@ class Settings(BaseSettings):
     # where it listens, and who may call
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    api_keys: Keys = ()
+    admin_keys: Keys = ()
     allow_unauthenticated_network: bool = False
     cors_origins: CommaList = ()
 
@@ -42,6 +44,7 @@ class Settings(BaseSettings):
     qwen_model_path: Path = Path("models/embedded/build/omni")
     mmed_llama_model_path: Path = Path("models/embedded/build/medical")
     fusion_weights_path: Path = Path("models/embedded/fusion")
+    versions_dir: Path = Path("models/embedded/versions")
     quantization_type: Literal["any", "none", "fp16", "int8", "int4"] = "any"
     qwen_cut_layer: CutLayer = 0
     mmed_llama_cut_layer: CutLayer = 0
@@ -96,7 +99,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("api_keys", "admin_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -106,7 +109,7 @@ class Settings(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("api_keys")
+    @field_validator("api_keys", "admin_keys")
     @classmethod
     def _long_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < MIN_API_KEY_CHARS for key in value):

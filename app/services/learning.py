@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import structlog
 
 from app.adaptation import ActiveVersion, AuditEntry, FeedbackProgress, LearningRun, VersionInfo
-from app.errors import AppError, ArtifactError, ConflictError, NotFoundError, NotReadyError, StorageError
+from app.errors import ArtifactError, ConflictError, NotFoundError, NotReadyError
+from app.services.activation import ACTIVATED, ACTIVATING, NOT_ACTIVATED, activate_version
 from app.services.host import ComponentHost, Components, RefusedVersion
 from app.services.pools import WorkerPool
 from app.services.ports import AuditStore, VersionStore
@@ -21,7 +22,6 @@ from app.services.usable import exclusion_of
 LAST_RUNS = 10
 LOCAL = "local"
 """The actor of what was done without a key."""
-ACTIVATING, ACTIVATED, NOT_ACTIVATED = "version.activating", "version.activated", "version.not_activated"
 T = TypeVar("T")
 
 
@@ -120,7 +120,7 @@ class LearningService:
     async def activate(self, version: str, *, by: str | None, expected: str | None) -> VersionsStatus:
         """Durable when it returns, and answering soon after. NotFoundError("version_not_found"); ConflictError:
         version_changed where another version than `expected` is active, version_not_servable."""
-        work = partial(_activate_and_look, version=version, by=by or LOCAL, expected=expected)
+        work = partial(_activate, version=version, by=by or LOCAL, expected=expected)
         return replace(await self._run(work), refused=self._host.refused)
 
     async def _run(self, work: Callable[[Components], T]) -> T:
@@ -183,62 +183,28 @@ def _active(store: VersionStore) -> ActiveVersion:
 
 @contextmanager
 def _readable() -> Iterator[None]:
+    try:
+        yield
+    except ArtifactError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: ArtifactError) -> NotReadyError:
     """What is wrong with the files is the operator's to know."""
-    try:
-        yield
-    except ArtifactError as error:
-        structlog.get_logger("app.learning").error("versions_unreadable", code=error.code, **error.params)
-        raise NotReadyError("versions_unreadable") from error
+    structlog.get_logger("app.learning").error("versions_unreadable", code=error.code, **error.params)
+    return NotReadyError("versions_unreadable")
 
 
-def _activate_and_look(parts: Components, version: str, by: str, expected: str | None) -> VersionsStatus:
-    before = _before(parts.learning.versions, expected)
-    if before != version:
-        _activate(parts, version, before, by, expected)
-    elif expected not in {None, version}:
-        raise ConflictError("version_changed")
-    return _versions(parts)
-
-
-def _before(store: VersionStore, expected: str | None) -> str | None:
-    """The active version; None where the pointer is damaged and whoever chooses one anew repairs it."""
-    if expected is not None:
-        return _active(store).version
-    try:
-        return store.active().version
-    except ArtifactError as error:
-        structlog.get_logger("app.learning").warning("pointer_replaced", code=error.code, **error.params)
-        return None
-
-
-def _activate(parts: Components, version: str, before: str | None, by: str, expected: str | None) -> None:
-    """Intent is written down before the pointer moves and remembered by it, the result after."""
-    audit, log = parts.learning.audit, structlog.get_logger("app.learning")
-    with _servable(version):
-        info = parts.learning.versions.info(version)
-    intent = audit.append(by, ACTIVATING, version, {"from": before, "run_id": info.run_id})
-    try:
-        with _servable(version):
-            after = parts.learning.versions.activate(
-                version, by=by, run_id=info.run_id, expected=expected, audit_head=intent.digest
-            )
-    except AppError as error:
-        audit.append(by, NOT_ACTIVATED, version, {"code": error.code})
-        raise
-    log.info("version_activated", version=version, before=before, sequence=after.sequence)
-    try:
-        audit.append(by, ACTIVATED, version, {"from": before, "sequence": after.sequence})
-    except StorageError as error:  # it is active and the intent stands: an error would say that nothing was done
-        log.error("audit_entry_missing", action=ACTIVATED, version=version, code=error.code)
-
-
-@contextmanager
-def _servable(version: str) -> Iterator[None]:
+def _activate(parts: Components, version: str, by: str, expected: str | None) -> VersionsStatus:
     """Which file is damaged is the operator's to know."""
+    stores = parts.learning
     try:
-        yield
+        activate_version(stores.versions, stores.audit, version, by=by, expected=expected)
     except ArtifactError as error:
+        if error.code == "version_pointer_invalid":
+            raise _unreadable(error) from error
         told = {name: value for name, value in error.params.items() if name != "version"}
         log = structlog.get_logger("app.learning")
         log.error("version_not_servable", version=version, code=error.code, **told)
         raise ConflictError("version_not_servable") from error
+    return _versions(parts)
