@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     # learning
     lora_enabled: bool = True
     lora_r: Annotated[int, Field(ge=1, le=256)] = 8
-    lora_alpha: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] = 16
+    lora_alpha: Annotated[int, Field(ge=1, le=1024)] = 16
     lora_dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.05
     learning_data_path: Path = Path("models/embedded/learning")
     learning_min_feedback: Annotated[int, Field(ge=2, le=100_000)] = 20
