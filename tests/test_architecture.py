@@ -41,9 +41,9 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Package or module of app/ -> what else of app/ it may import."""
 WIRING = {"main", "wiring", "server", "__main__", "settings", "observability", "served", "serve", "serving_version"}
-WIRING |= {"activate"}
+WIRING |= {"activate", "purge", "verify"}
 """The top: may import anything but what is offline."""
-SETTINGS_READERS = {"main", "wiring", "__main__", "activate"}
+SETTINGS_READERS = {"main", "wiring", "__main__", "activate", "purge", "verify"}
 
 FOREIGN: dict[str, set[str]] = {
     "torch": {"fusion"},

@@ -62,11 +62,15 @@ class AuditLog:
         with self._database.writing() as session:
             return append_entry(session, actor, action, subject, details, at=self._clock())
 
-    def entries(self, after: int = 0, limit: int = 1000, *, subject: str | None = None) -> tuple[AuditEntry, ...]:
-        """Entries with a sequence number above `after`, in order; only those about `subject` where it is given."""
+    def entries(
+        self, after: int = 0, limit: int = 1000, *, subject: str | None = None, action: str | None = None
+    ) -> tuple[AuditEntry, ...]:
+        """Entries with a number above `after`, in order; of one `subject` and one `action` where they are given."""
         chosen = select(AuditRow).where(AuditRow.sequence > after).order_by(AuditRow.sequence).limit(limit)
         if subject is not None:
             chosen = chosen.where(AuditRow.subject == subject)
+        if action is not None:
+            chosen = chosen.where(AuditRow.action == action)
         with self._database.reading() as session:
             return tuple(_entry(row) for row in session.scalars(chosen))
 
@@ -97,8 +101,7 @@ def append_entry(
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
     head = _head(session)
     number, previous = (1, GENESIS) if head is None else (head.sequence + 1, head.digest)
-    stored = json.loads(_canonical(details))  # what is hashed is what will be read back
-    entry = AuditEntry(number, at.astimezone(UTC), actor, action, subject, stored, previous, "")
+    entry = AuditEntry(number, at.astimezone(UTC), actor, action, subject, as_json(details), previous, "")
     entry = replace(entry, digest=entry_digest(entry))
     session.add(AuditRow(**asdict(entry)))
     session.flush()
@@ -135,7 +138,13 @@ def entry_digest(entry: AuditEntry) -> str:
 
 def digest_of(document: Mapping[str, Any]) -> str:
     """SHA-256, in hex, of canonical JSON: sorted keys, no spaces, UTF-8. ValueError for what is no JSON."""
-    return hashlib.sha256(_canonical(document).encode()).hexdigest()
+    return hashlib.sha256(_canonical(as_json(document)).encode()).hexdigest()
+
+
+def as_json(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What will be read back: lists for tuples, strings for the keys of objects."""
+    read: dict[str, Any] = json.loads(_canonical(document))
+    return read
 
 
 def _fault(entry: AuditEntry, number: int, previous: str) -> BrokenReason | None:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.errors import ArtifactError
 from app.storage.engines import BEGIN_MODE, empty_wal, enable_wal, postgresql_engine, sqlite_engine
 from app.storage.failures import storage_failure
 from app.storage.location import create_private_file, parse_url
@@ -78,6 +79,14 @@ def open_database(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Databa
     if isinstance(location, Path):
         return _open_sqlite(location, busy_timeout_s)
     return _migrated(Database(postgresql_engine(location, busy_timeout_s), nullcontext))
+
+
+def open_existing_database(url: str) -> Database:
+    """For commands about what is there: ArtifactError("database_not_found") where `open_database` would make a file."""
+    location = parse_url(url)
+    if isinstance(location, Path) and not location.is_file():
+        raise ArtifactError("database_not_found", file=str(location))
+    return open_database(url)
 
 
 def _open_sqlite(path: Path, busy_timeout_s: float) -> Database:

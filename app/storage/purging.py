@@ -45,7 +45,7 @@ class PurgeReport:
     stopped_run: str | None
     """The training run that was using the feedback, and is being cancelled for that."""
     is_wiped: bool = True
-    """False where a reader kept SQLite's write-ahead log from being emptied: another purge will empty it."""
+    """False where a reader kept SQLite's write-ahead log from being emptied: `wipe` again."""
 
 
 class Purger:
@@ -70,12 +70,12 @@ class Purger:
     def purge_analysis(self, analysis_id: str) -> PurgeReport:
         """NotFoundError("analysis_not_found")."""
         report = self._purge_analysis(analysis_id)
-        return replace(report, is_wiped=self._wipe())
+        return replace(report, is_wiped=self.wipe())
 
     def purge_older_than(self, cutoff: datetime) -> tuple[PurgeReport, ...]:
         """Analyses made before `cutoff`, oldest first, a transaction each; then feedback of that age about none."""
         reports = (*self._purge_analyses(cutoff), *self._purge_strays(cutoff))
-        is_wiped = self._wipe() if reports else True
+        is_wiped = self.wipe()
         return tuple(replace(report, is_wiped=is_wiped) for report in reports)
 
     def _purge_analyses(self, cutoff: datetime) -> Iterator[PurgeReport]:
@@ -147,8 +147,8 @@ class Purger:
             return run.id
         return None
 
-    def _wipe(self) -> bool:
-        """Whether the removed rows are out of SQLite's write-ahead log, too."""
+    def wipe(self) -> bool:
+        """Empty SQLite's write-ahead log of removed rows. False where somebody goes on reading what is in it."""
         for _ in range(_WIPE_TRIES - 1):
             if self._database.checkpoint():
                 return True

@@ -98,11 +98,14 @@ def test_what_is_no_json_is_refused(log: AuditLog):
     assert log.head() is None
 
 
-def test_entries_are_read_in_parts_and_by_subject(log: AuditLog):
+def test_entries_are_read_in_parts_by_subject_and_by_action(log: AuditLog):
     entries = fill(log, 5)
+    entries.append(log.append("worker", "run.claimed", "run_3", {}))
+    assert log.entries(action="run.claimed") == (entries[5],)
+    assert log.entries(subject="run_3") == (entries[3], entries[5])
+    assert log.entries(subject="run_3", action="run.opened") == (entries[3],)
     assert log.entries(after=1, limit=2) == tuple(entries[1:3])
-    assert log.entries(after=5) == ()
-    assert log.entries(subject="run_3") == (entries[3],)
+    assert log.entries(after=6) == ()
 
 
 def test_an_entry_goes_with_its_transaction(database: Database, clock: StandingClock, log: AuditLog):
