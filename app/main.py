@@ -21,7 +21,7 @@ from app.api.metrics import Metrics
 from app.api.middleware import BrowserGuard, ContextMiddleware, HeadMiddleware
 from app.api.openapi import install_openapi
 from app.api.problems import install_handlers
-from app.api.routes import analyze, feedback, health
+from app.api.routes import analyze, feedback, health, learning, versions
 from app.api.routes.docs import install_docs
 from app.api.state import ApiState, LifespanState
 from app.errors import ArtifactError
@@ -30,7 +30,9 @@ from app.services.analysis import AnalysisPolicy, AnalysisService
 from app.services.feedback import FeedbackService
 from app.services.host import ComponentHost, Components, Progress
 from app.services.inference import InferenceQueue
+from app.services.learning import LearningPolicy, LearningService
 from app.services.pools import WorkerPool
+from app.services.version_watch import VersionWatcher
 from app.settings import Settings, is_loopback
 from app.wiring import build_components, media_limits
 
@@ -38,6 +40,7 @@ Build = Callable[[Settings, Progress], Components]
 OnRefused = Callable[[ArtifactError], None]
 
 _STORAGE_BACKLOG = 64
+_LEARNING_BACKLOG = 16
 _DESCRIPTION = (
     "A patient case in (text in Korean or English, images, audio, video, vital signs), a ranked and calibrated "
     "differential, risk and triage out. Decision support only. Every error is an RFC 9457 problem with a stable "
@@ -52,11 +55,14 @@ class _Workers:
     queue: InferenceQueue
     readers: WorkerPool
     storage: WorkerPool
+    learning: WorkerPool
+    """Apart from `storage`: hashing a version's files must not keep a case's answer waiting."""
 
     def close(self) -> None:
         self.queue.close()
         self.readers.close()
         self.storage.close()
+        self.learning.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +100,33 @@ def create_app(
         lifespan=partial(_lifespan, run),
     )
     install_handlers(app)
-    for router in (health.router, analyze.router, feedback.router):
+    routers = (health.router, analyze.router, feedback.router, learning.router, versions.router)
+    for router in routers:
         app.include_router(router)
     install_docs(app)
-    install_openapi(app)
+    install_openapi(app, routers)
     return app
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    keys, admin_keys = ([key.get_secret_value() for key in kind] for kind in (settings.api_keys, settings.admin_keys))
+    return KeyRing(keys, admin_keys, is_local=_is_local(settings))
+
+
+def _is_local(settings: Settings) -> bool:
+    """Whether nothing but this machine can call."""
+    return is_loopback(settings.host) and not settings.allow_unauthenticated_network
+
+
+def _learning_policy(settings: Settings) -> LearningPolicy:
+    return LearningPolicy(settings.lora_enabled, settings.learning_min_feedback, settings.run_settings)
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     """Outermost first."""
     chain = [Middleware(ContextMiddleware, metrics=metrics)]
     if not settings.api_keys:  # a stranger's page has no key to send
-        local_only = is_loopback(settings.host) and not settings.allow_unauthenticated_network
-        chain.append(Middleware(BrowserGuard, local_only=local_only, origins=settings.cors_origins))
+        chain.append(Middleware(BrowserGuard, local_only=_is_local(settings), origins=settings.cors_origins))
     chain.append(Middleware(HeadMiddleware))
     if settings.cors_origins:
         chain.append(
@@ -129,13 +149,21 @@ async def _lifespan(run: _Run, _app: FastAPI) -> AsyncIterator[LifespanState]:
         queue=InferenceQueue(waiting=settings.queue_size, media_threads=settings.media_threads),
         readers=WorkerPool("reader", threads=1, backlog=settings.queue_size),
         storage=WorkerPool("storage", threads=1, backlog=_STORAGE_BACKLOG),
+        learning=WorkerPool("learning", threads=1, backlog=_LEARNING_BACKLOG),
     )
-    run.metrics.watch(lambda: workers.queue.depth, lambda: host.status().state == "ready")
+    watcher = VersionWatcher(host, run.metrics)
+    run.metrics.watch(
+        queue_depth=lambda: workers.queue.depth,
+        ready=lambda: host.status().state == "ready",
+        refused=lambda: host.refused is not None,
+    )
     host.start()
+    watcher.start()
     try:
         yield {"api": _api_state(run, host, workers)}
     finally:
         run.stopping.set()
+        await asyncio.to_thread(watcher.close)
         await asyncio.to_thread(workers.close)
         await asyncio.to_thread(host.close)
 
@@ -150,8 +178,9 @@ def _api_state(run: _Run, host: ComponentHost, workers: _Workers) -> ApiState:
         storage=workers.storage,
         analysis=AnalysisService(host, workers.queue, workers.storage, metrics, policy),
         feedback=FeedbackService(host, workers.storage, metrics, store_text=settings.store_text),
+        learning=LearningService(host, workers.learning, _learning_policy(settings)),
         metrics=metrics,
-        keys=KeyRing(key.get_secret_value() for key in settings.api_keys),
+        keys=_key_ring(settings),
         body_limits=BodyLimits(settings.max_body_bytes, settings.body_timeout_s),
         body_budget=BodyBudget(BODIES_IN_MEMORY * settings.max_body_bytes),
         input_limits=InputLimits(settings.max_text_chars, media_limits(settings)),

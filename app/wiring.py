@@ -1,7 +1,4 @@
-"""Builds the real components from the settings: the one place that knows every part's constructor.
-
-The fusion network is imported late, on the loading thread: torch takes seconds to read, and the process listens before.
-"""
+"""Builds the real components from the settings: the one place that knows every part's constructor."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -31,16 +27,20 @@ from app.prepared.folder import PreparedFolder
 from app.served import encoder_versions, fusion_cut_layers, served_manifests
 from app.services.decoding import CaseDecoder
 from app.services.host import Components, Progress
-from app.services.ports import CaseEncoder, Predictor
+from app.services.ports import CaseEncoder, LearningStores
+from app.services.version_watch import StoredVersions
+from app.serving_version import check_active, fusion_opener, open_active, version_registry
 from app.settings import Settings
 from app.storage.analyses import AnalysisRepository
+from app.storage.audit import AuditLog
 from app.storage.database import open_database
 from app.storage.feedback import FeedbackRepository
+from app.storage.feedback_queue import FeedbackQueue
 from app.storage.location import parse_url
+from app.storage.runs import RunRepository
 
-if TYPE_CHECKING:
-    from app.fusion.predictor import FusionPredictor
-
+_VERSIONS_AT_ONCE = 2
+"""The one that serves and the one that is being put in its place."""
 CUT_LAYER_SETTINGS = {"omni": "QWEN_CUT_LAYER", "medical": "MMED_LLAMA_CUT_LAYER"}
 
 
@@ -51,6 +51,7 @@ def check_artifacts(settings: Settings) -> MemoryPlan:
     """
     if not (settings.fusion_weights_path / MANIFEST_NAME).is_file():
         raise ArtifactError("model_not_found", folder=str(settings.fusion_weights_path))
+    check_active(version_registry(settings))
     manifests = served_manifests(settings)
     trained = fusion_cut_layers(settings.fusion_weights_path)
     for name, manifest in manifests.items():
@@ -67,7 +68,7 @@ def plan_service(settings: Settings, cut_layers: CutLayers | None, *, prepared: 
     `prepared` None: as PREPARE says."""
     sizes = ServiceSizes(
         knowledge_bytes=_bytes_in(DATA_FOLDER),
-        fusion_bytes=_bytes_in(settings.fusion_weights_path, "*.safetensors"),
+        fusion_bytes=_VERSIONS_AT_ONCE * _bytes_in(settings.fusion_weights_path, "*.safetensors"),
         media=media_limits(settings),
         media_threads=settings.media_threads,
         bodies_bytes=BODIES_IN_MEMORY * settings.max_body_bytes,
@@ -111,12 +112,14 @@ def build_components(settings: Settings, progress: Progress) -> Components:
     progress("knowledge")
     knowledge = KnowledgeBase.load()
     progress("fusion")
-    fusion = load_fusion(settings, knowledge)
+    registry, open_fusion = version_registry(settings), fusion_opener(settings, knowledge)
+    fusion = open_active(registry, open_fusion)
     omni, medical = _load_encoders(settings, SequenceLayout(fusion.sequence_layout), progress)
     progress("warm_up")
     omni.warm_up()
     medical.warm_up()
-    warm_up_fusion(omni, medical, fusion)
+    sample = _sample(omni, medical)
+    fusion.predict(sample)  # the first pass of a process is many times slower than the second
     check_memory(settings.max_memory)
     return Components(
         knowledge=knowledge,
@@ -126,6 +129,8 @@ def build_components(settings: Settings, progress: Progress) -> Components:
         fusion=fusion,
         analyses=AnalysisRepository(database),
         feedback=FeedbackRepository(database),
+        learning=LearningStores(RunRepository(database), FeedbackQueue(database), AuditLog(database), registry),
+        source=StoredVersions(registry, open_fusion, sample),
         versions=_versions(omni.manifest, medical.manifest, knowledge),
         close=database.close,
     )
@@ -190,26 +195,10 @@ def _check_fits_on_heap(settings: Settings) -> None:
     plan_service(settings, CutLayers(omni, medical), prepared=False).check()
 
 
-def load_fusion(settings: Settings, knowledge: KnowledgeBase) -> FusionPredictor:
-    """ArtifactError where it was trained with other encoders, or names a condition that nothing is known of."""
-    from app.fusion.artifact import EncoderIdentity
-    from app.fusion.predictor import FusionPredictor
-    from app.fusion.threads import use_one_thread
-
-    use_one_thread()
-    identities = {name: EncoderIdentity.of(manifest) for name, manifest in served_manifests(settings).items()}
-    folder = settings.fusion_weights_path
-    predictor = FusionPredictor.load(folder, identities)
-    unknown = sorted(set(predictor.conditions) - set(knowledge.conditions))
-    if unknown:
-        raise ArtifactError("fusion_condition_unknown", folder=str(folder), condition=unknown[0])
-    return predictor
-
-
-def warm_up_fusion(omni: CaseEncoder, medical: CaseEncoder, fusion: Predictor) -> None:
-    """One case through the network: the first pass of a process is many times slower than the second."""
+def _sample(omni: CaseEncoder, medical: CaseEncoder) -> Evidence:
+    """A small case as the network reads it."""
     case = Case(language="en", text="cough")
-    fusion.predict(Evidence(embeddings=omni.encode(case) + medical.encode(case)))
+    return Evidence(embeddings=omni.encode(case) + medical.encode(case))
 
 
 def media_limits(settings: Settings) -> MediaLimits:

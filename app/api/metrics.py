@@ -36,14 +36,19 @@ class Metrics:
         self._not_stored = self._counter("analyses_not_stored", "Analyses that the database refused")
         self._feedback = self._counter("feedback", "Stored feedback", "verdict")
         self._replays = self._counter("feedback_replays", "Feedback sent again under the same Idempotency-Key")
+        self._swaps = self._counter("version_swaps", "Versions swapped in while serving, or refused", "outcome")
+        self._swap_seconds = self._histogram("version_swap_seconds", "From noticing a new version to serving it")
         self._build = Info("medmodal_build", "What is running", registry=self.registry)
 
-    def watch(self, queue_depth: Callable[[], int], ready: Callable[[], bool]) -> None:
+    def watch(self, queue_depth: Callable[[], int], ready: Callable[[], bool], refused: Callable[[], bool]) -> None:
         """Gauges that are read when they are scraped."""
         depth = Gauge("medmodal_queue_depth", "Cases waiting or being served", registry=self.registry)
         depth.set_function(queue_depth)
         gauge = Gauge("medmodal_ready", "1 once the models are warm", registry=self.registry)
         gauge.set_function(lambda: float(ready()))
+        text = "1 while the version that is to serve cannot be loaded and another one answers"
+        pending = Gauge("medmodal_version_refused", text, registry=self.registry)
+        pending.set_function(lambda: float(refused()))
 
     def describe(self, versions: Mapping[str, str]) -> None:
         self._build.info(dict(versions))
@@ -73,6 +78,13 @@ class Metrics:
             self._replays.inc()
         else:
             self._feedback.labels("correct" if is_correct else "wrong").inc()
+
+    def version_swapped(self, seconds: float) -> None:
+        self._swaps.labels("swapped").inc()
+        self._swap_seconds.observe(seconds)
+
+    def version_refused(self) -> None:
+        self._swaps.labels("refused").inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"medmodal_{name}", text, labels, registry=self.registry)

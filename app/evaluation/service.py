@@ -56,6 +56,7 @@ def measured_service(
             "PORT": str(port),
             "DATABASE_URL": f"sqlite:///{folder}/medmodal.db",
             "CACHE_DIR": f"{folder}/cache",
+            "VERSIONS_DIR": f"{folder}/versions",
             "LOG_LEVEL": "WARNING",
             "API_KEYS": "",
             **env,

@@ -5,13 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal, Protocol
 
 import structlog
 
 from app.errors import AppError, ArtifactError, NotReadyError
-from app.services.ports import AnalysisStore, CaseEncoder, FeedbackStore, Knowledge, MediaDecoder, Predictor
+from app.services.ports import (
+    AnalysisStore,
+    CaseEncoder,
+    FeedbackStore,
+    Knowledge,
+    LearningStores,
+    MediaDecoder,
+    Predictor,
+    VersionSource,
+)
 
 LoadState = Literal["loading", "ready", "failed", "stopping"]
 STEPS = ("storage", "knowledge", "fusion", "prepare", "omni", "medical", "warm_up")
@@ -32,6 +42,9 @@ class Components:
     fusion: Predictor
     analyses: AnalysisStore
     feedback: FeedbackStore
+    learning: LearningStores
+    source: VersionSource
+    """Where further versions of `fusion` come from."""
     versions: Mapping[str, str]
     """Names what answered: part -> version, without the predictor's, which may change while the process runs."""
     close: Callable[[], None] = field(default=_nothing)
@@ -68,6 +81,16 @@ class LoadStatus:
     """How much of the step is done, where it says so."""
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedVersion:
+    """A version that is to serve and cannot: another one answers instead. `code` says why, `version` is None where the
+    pointer itself cannot be read."""
+
+    version: str | None
+    code: str
+    since: datetime
+
+
 class ComponentHost:
     """Holds the components once they are built; until then, and after `stop`, everyone is told to come back."""
 
@@ -79,6 +102,7 @@ class ComponentHost:
         self._on_refused = on_refused
         self._stopping = stopping
         self._components: Components | None = None
+        self._refused: RefusedVersion | None = None
         self._step: str | None = None
         self._share: float | None = None
         self._reason: str | None = None
@@ -99,6 +123,21 @@ class ComponentHost:
         if self._components is None:
             raise NotReadyError("models_loading", retry_after_s=2)
         return self._components
+
+    def swap(self, fusion: Predictor) -> None:
+        """From now on `get` gives this one; whoever has asked before goes on with what it was given. One caller only.
+
+        NotReadyError as `get`.
+        """
+        self._components = replace(self.get(), fusion=fusion)
+
+    @property
+    def refused(self) -> RefusedVersion | None:
+        """None where what is to serve does."""
+        return self._refused
+
+    def refuse(self, refused: RefusedVersion | None) -> None:
+        self._refused = refused
 
     def status(self) -> LoadStatus:
         done = STEPS.index(self._step) if self._step in STEPS else 0
@@ -139,7 +178,8 @@ class ComponentHost:
             self._components = components
         self._seconds = time.monotonic() - self._started
         if self._components is not None:
-            log.info("ready", seconds=round(self._seconds, 2), **self._components.versions)
+            versions = {**self._components.versions, "fusion": self._components.fusion.version}
+            log.info("ready", seconds=round(self._seconds, 2), **versions)
 
     def _report(self, step: str, share: float | None = None) -> None:
         if self._stopping.is_set():

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from app.adaptation import (
+    ActiveVersion,
+    AuditEntry,
+    FeedbackProgress,
+    LearningRun,
+    QueuedFeedback,
+    Trigger,
+    VersionInfo,
+)
 from app.domain import (
     Analysis,
     AnalysisStatus,
@@ -50,6 +60,11 @@ class Predictor(Protocol):
     def version(self) -> str: ...
 
     @property
+    def conditions(self) -> Sequence[str]:
+        """The condition ids that it tells apart."""
+        ...
+
+    @property
     def sequence_layout(self) -> str:
         """ "independent" where no segment of a case sees another one."""
         ...
@@ -58,6 +73,22 @@ class Predictor(Protocol):
 
     def log_odds(self, variants: Sequence[Evidence], condition_id: str) -> list[float]:
         """The condition's calibrated log odds in each of several variants of one case."""
+        ...
+
+
+class VersionSource(Protocol):
+    """Where versions of the predictor come from. Blocking; called from one thread."""
+
+    def stamp(self) -> Hashable:
+        """Cheap; another one whenever another version was made the active one. StorageError."""
+        ...
+
+    def active(self) -> ActiveVersion:
+        """The version that is to serve. ArtifactError where nobody can say, StorageError."""
+        ...
+
+    def load(self, version: str) -> Predictor:
+        """Checked and warm. NotFoundError, ArtifactError where it must not be served, StorageError."""
         ...
 
 
@@ -154,6 +185,89 @@ class FeedbackStore(Protocol):
         ...
 
 
+class RunStore(Protocol):
+    """Durable learning runs. Blocking; StorageError where the database cannot do its part."""
+
+    def open(self, trigger: Trigger, requested_by: str, settings: Mapping[str, Any]) -> LearningRun:
+        """A queued run. ConflictError("run_active") while there is an active one."""
+        ...
+
+    def cancel(self, run_id: str, requested_by: str) -> LearningRun:
+        """NotFoundError("run_not_found"); ConflictError: run_decided, run_finished."""
+        ...
+
+    def get(self, run_id: str) -> LearningRun:
+        """NotFoundError("run_not_found")."""
+        ...
+
+    def active(self) -> LearningRun | None: ...
+
+    def recent(self, limit: int) -> Sequence[LearningRun]:
+        """Newest first."""
+        ...
+
+    def feedback(self, feedback_id: str) -> FeedbackProgress:
+        """NotFoundError("feedback_not_found")."""
+        ...
+
+
+class FeedbackQueuePort(Protocol):
+    """Feedback as something to learn from. Blocking; StorageError."""
+
+    def waiting(self) -> Sequence[QueuedFeedback]:
+        """Rows that no finished run has used, oldest first."""
+        ...
+
+
+class AuditStore(Protocol):
+    """The append-only log of who did what. Blocking; StorageError."""
+
+    def append(self, actor: str, action: str, subject: str, details: Mapping[str, Any]) -> AuditEntry:
+        """Durable when it returns."""
+        ...
+
+    def entries(self, after: int = 0, limit: int = 1000, *, subject: str | None = None) -> Sequence[AuditEntry]:
+        """Oldest first, with a sequence above `after`; those about `subject` where it is given."""
+        ...
+
+
+class VersionStore(Protocol):
+    """The versions on disk and the pointer to the active one. Blocking; ArtifactError where they cannot be read."""
+
+    def infos(self) -> Sequence[VersionInfo]:
+        """Newest first, the base version last."""
+        ...
+
+    def info(self, version: str) -> VersionInfo:
+        """NotFoundError("version_not_found")."""
+        ...
+
+    def active(self) -> ActiveVersion: ...
+
+    def activate(
+        self,
+        version: str,
+        *,
+        by: str,
+        run_id: str | None,
+        expected: str | None = None,
+        audit_head: str | None = None,
+    ) -> ActiveVersion:
+        """Points at it, atomically. ArtifactError where it must not be served; ConflictError("version_changed") where
+        another version than `expected` is active."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LearningStores:
+    """What the learning loop keeps: runs, the queue of feedback, the audit log and the versions."""
+
+    runs: RunStore
+    queue: FeedbackQueuePort
+    audit: AuditStore
+    versions: VersionStore
+
+
 class Observer(Protocol):
     """Counts and times, nothing that says who or what. Called from any thread."""
 
@@ -164,3 +278,9 @@ class Observer(Protocol):
     def not_stored(self) -> None: ...
 
     def feedback_stored(self, *, is_correct: bool, replayed: bool) -> None: ...
+
+    def version_swapped(self, seconds: float) -> None:
+        """From noticing to serving."""
+        ...
+
+    def version_refused(self) -> None: ...

@@ -40,6 +40,7 @@ class ServiceProcess:
             "PORT": str(port),
             "DATABASE_URL": f"sqlite:///{self.database}",
             "CACHE_DIR": str(folder / "cache"),
+            "VERSIONS_DIR": str(folder / "versions"),
             "API_KEYS": "",
             "STORE_TEXT": "false",
             "LOG_LEVEL": "INFO",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.adaptation import ActiveVersion
 from app.domain import (
     Analysis,
     AnalysisStatus,
@@ -36,6 +37,7 @@ from app.media import MediaLimits
 from app.services.decoding import CaseDecoder
 from app.services.host import Components
 from app.services.ports import MediaDecoder
+from tests.services.learning_fakes import FakeLearning
 
 MAX_FAKE_CHARS = 200
 VERSIONS = {"service": "0", "omni": "o1", "medical": "m1", "knowledge": "k1"}
@@ -145,6 +147,7 @@ class FakePredictor:
 
     status: AnalysisStatus = "ok"
     version: str = "f1"
+    conditions: tuple[str, ...] = tuple(CONDITIONS)
     sequence_layout: str = "independent"
     warnings: tuple[str, ...] = ("low_certainty",)
     """Where the status is not ok."""
@@ -237,6 +240,36 @@ class FakeFeedback:
         return stored
 
 
+@dataclass
+class FakeSource:
+    """Versions of the predictor, or what loading one raises; `activate` switches the pointer."""
+
+    held: dict[str, FakePredictor | Exception] = field(default_factory=dict)
+    unreadable: Exception | None = None
+    """What reading the pointer raises."""
+    version: str = "f1"
+    sequence: int = 0
+    loads: list[str] = field(default_factory=list)
+
+    def activate(self, version: str) -> None:
+        self.version, self.sequence = version, self.sequence + 1
+
+    def stamp(self) -> int:
+        return self.sequence
+
+    def active(self) -> ActiveVersion:
+        if self.unreadable is not None:
+            raise self.unreadable
+        return ActiveVersion(self.version, self.sequence)
+
+    def load(self, version: str) -> FakePredictor:
+        self.loads.append(version)
+        found = self.held[version]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
 class Gate:
     """Lets the test hold the inference thread and see that it got there. Stops waiting once cancelled."""
 
@@ -255,7 +288,9 @@ def components(
     before: Callable[[Case, Cancellation], None] = lambda _case, _cancellation: None,
     predictor: FakePredictor | None = None,
     storage: FakeStorage | None = None,
+    learning: FakeLearning | None = None,
     media: MediaDecoder | None = None,
+    source: FakeSource | None = None,
 ) -> Components:
     """Everything that a request needs, small and quick."""
     kept = storage or FakeStorage()
@@ -267,6 +302,8 @@ def components(
         fusion=predictor or FakePredictor(),
         analyses=FakeAnalyses(kept),
         feedback=FakeFeedback(kept),
+        learning=(learning or FakeLearning()).stores(),
+        source=source or FakeSource(),
         versions=VERSIONS,
         close=kept.close,
     )
