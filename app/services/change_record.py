@@ -14,10 +14,10 @@ from typing import Any
 
 from app.adaptation import AuditEntry
 from app.domain import Language
+from app.services.change_record_figures import change, flat, gain
 from app.services.change_record_words import CHECKS, HEADINGS, LABELS, PARAGRAPHS, TERMS, TRACES
 from app.services.markdown import code_span, number, table
 
-_LOWER_IS_BETTER = frozenset({"gate_ece", "triage_under", "specialty_loss", "held_out_log_loss"})
 _KEY_CHARS = 16
 """Of a caller's digest: enough to tell keys apart."""
 _BYTES_PER_MB = 1e6
@@ -76,6 +76,8 @@ class _Record:
                 [self._code(row.get("from")), self._code(row.get("to")), *self._row(row, columns[2:])] for row in moved
             ]
             blocks += [self._text("redefinitions"), self._table(columns, table)]
+        if redefined := part.get("redefined"):
+            blocks += [self._text("redefined") + " " + self._codes(redefined)]
         return blocks
 
     def protocol(self) -> list[str]:
@@ -85,6 +87,7 @@ class _Record:
         data = [
             (self._label("gate_cases"), self._value(gate.get("cases"))),
             (self._label("gate_digest"), self._code(gate.get("digest"))),
+            (self._label("emergencies"), self._value(_part(part, "emergencies").get("cases"))),
             (self._label("held_out_rows"), self._both(_part(part, "held_out"), "rows", "earlier_rows")),
         ]
         trained = [
@@ -117,7 +120,7 @@ class _Record:
             [
                 self._check(row.get("name")),
                 *self._row(row, ("serving", "candidate")),
-                _change(row),
+                self._change(row),
                 *self._row(row, _RESULT),
             ]
             for row in checks
@@ -174,23 +177,28 @@ class _Record:
             [self._label(name), self._value(serving.get(name)), self._value(candidate.get(name))]
             for name in ("accuracy", "log_loss")
         ]
-        before, after = _part(calibration, "serving"), _part(calibration, "candidate")
-        names = dict.fromkeys([*before, *after])
+        before, after = (flat(_part(calibration, version)) for version in ("serving", "candidate"))
         title = self._label("calibration")
         return rows + [
             [f"{title}: {code_span(name)}", self._value(before.get(name)), self._value(after.get(name))]
-            for name in names
+            for name in dict.fromkeys([*before, *after])
         ]
 
     def _benefits(self, checks: Iterable[Mapping[str, Any]]) -> str:
         found: dict[str, list[str]] = {"better": [], "worse": [], "failed": []}
         for row in checks:
-            gain = _gain(row)
-            kind = "failed" if row.get("passed") is False else "better" if gain > 0 else "worse" if gain < 0 else None
+            gained = gain(row)
+            kind = (
+                "failed" if row.get("passed") is False else "better" if gained > 0 else "worse" if gained < 0 else None
+            )
             if kind is not None:
                 found[kind].append(self._check(row.get("name")))
         none = PARAGRAPHS["none"].to(self.language)
         return "\n".join(f"- {self._label(kind)}: {'; '.join(names) or none}" for kind, names in found.items())
+
+    def _change(self, check: Mapping[str, Any]) -> str:
+        difference = change(check)
+        return self._missing() if difference is None else f"{difference:+.4f}"
 
     def _counts(self, label: str, counts: Mapping[str, Any]) -> list[str]:
         """A table of codes and their numbers, the most first; nothing where there are none."""
@@ -272,24 +280,10 @@ class _Record:
 _TIMES = ("created_at", "started_at", "finished_at")
 _ADAPTER = ("r", "alpha", "dropout")
 _PROVENANCE = ("code_revision", "service_version", "knowledge_version", "learning_sets")
-_FEEDBACK = ("train", "validation", "held_out", "keys", "weight_total")
+_FEEDBACK = ("train", "earlier", "validation", "held_out", "keys", "weight_total")
 _RESULT = ("margin", "passed")
 
 
 def _part(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """What stands below a name; empty where it is missing."""
     return mapping.get(name) or {}
-
-
-def _gain(check: Mapping[str, Any]) -> float:
-    """By how much the candidate is better; 0 where one of the figures is missing."""
-    serving, candidate = check.get("serving"), check.get("candidate")
-    if serving is None or candidate is None:
-        return 0.0
-    change = float(candidate) - float(serving)
-    return -change if check.get("name") in _LOWER_IS_BETTER else change
-
-
-def _change(check: Mapping[str, Any]) -> str:
-    serving, candidate = check.get("serving"), check.get("candidate")
-    return "" if serving is None or candidate is None else f"{float(candidate) - float(serving):+.4f}"

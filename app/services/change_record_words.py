@@ -57,10 +57,12 @@ PARAGRAPHS: dict[str, Phrase] = {
         "설치본에만 해당하며, 아래 검사를 모두 통과한 경우에만 자동으로 적용됩니다.",
     ),
     "redefinitions": Phrase(
-        "Conditions that several clinicians corrected in the same direction, taken as a changed local meaning. "
-        "Base-set cases of these conditions are left out of the replay:",
-        "여러 의료진이 같은 방향으로 고친 질환입니다. 이곳에서 쓰는 뜻이 달라진 것으로 보고, 기본 학습 사례 중 해당 "
-        "질환은 재학습에서 뺐습니다.",
+        "Conditions that several clinicians corrected in the same direction, taken as a changed local meaning:",
+        "여러 의료진이 같은 방향으로 고쳐, 이곳에서 쓰는 뜻이 달라진 것으로 본 질환:",
+    ),
+    "redefined": Phrase(
+        "Base-set cases of conditions whose meaning this run or one before it has changed are left out of the replay:",
+        "이번이나 이전 실행에서 뜻이 달라진 다음 질환의 기본 학습 사례는 재학습에서 뺐습니다:",
     ),
     "data": Phrase(
         "Feedback is joined to the stored embeddings of its case; no text and no media are read. What one API key "
@@ -116,8 +118,8 @@ PARAGRAPHS: dict[str, Phrase] = {
         "기록된 판정이 없습니다.",
     ),
     "not_activated": Phrase(
-        "No activation is recorded.",
-        "기록된 적용이 없습니다.",
+        "No activation had been recorded when this was written.",
+        "이 문서를 작성할 때 기록된 적용이 없었습니다.",
     ),
     "none": Phrase(
         "None.",
@@ -143,6 +145,7 @@ LABELS: dict[str, Phrase] = {
     "knowledge_version": Phrase("Knowledge base", "지식 베이스"),
     "learning_sets": Phrase("Replay and gate sets, SHA-256", "재학습·관문 세트 SHA-256"),
     "train": Phrase("Trained on", "학습"),
+    "earlier": Phrase("Of earlier promoted runs, trained on again", "이전에 적용된 실행에서 다시 학습"),
     "validation": Phrase("Validation (early stopping)", "검증(조기 종료)"),
     "held_out": Phrase("Held out for the gate", "관문 평가용"),
     "keys": Phrase("API keys", "API 키"),
@@ -155,6 +158,7 @@ LABELS: dict[str, Phrase] = {
     "to": Phrase("Meant here", "이곳의 뜻"),
     "gate_cases": Phrase("Gate set, cases", "관문 세트 사례 수"),
     "gate_digest": Phrase("Gate set, digest", "관문 세트 해시"),
+    "emergencies": Phrase("Emergencies, cases", "응급 사례 수"),
     "held_out_rows": Phrase("Held-out feedback; from earlier runs", "평가용 피드백; 그중 이전 실행분"),
     "seed": Phrase("Seed", "시드"),
     "steps": Phrase("Steps; best", "스텝; 최적"),

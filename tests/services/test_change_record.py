@@ -37,6 +37,7 @@ REPORT: dict[str, Any] = {
         },
         "feedback": {
             "train": 80,
+            "earlier": 31,
             "validation": 9,
             "held_out": 20,
             "excluded": {"duplicate": 3, "contradicted": 4},
@@ -45,6 +46,7 @@ REPORT: dict[str, Any] = {
             "labels": {"gout": 30, "asthma": 50},
         },
         "redefinitions": [{"from": "gout", "to": "asthma", "rows": 12, "keys": 3}],
+        "redefined": ["gout", "measles"],
         "replay": {"cases": 900, "left_out": 17},
         "settings": {"learning_rate": 0.001, "key_cap": 100},
         "code_revision": "c0ffee",
@@ -54,6 +56,7 @@ REPORT: dict[str, Any] = {
     },
     "protocol": {
         "gate_set": {"cases": 700, "digest": "e" * 64},
+        "emergencies": {"cases": 160, "digest": "f" * 64},
         "held_out": {"rows": 20, "earlier_rows": 5},
         "margins": {"gate_accuracy": 0.01, "red_flags": 0.0},
         "seed": 11,
@@ -80,7 +83,10 @@ REPORT: dict[str, Any] = {
             "serving": {"accuracy": 0.4, "log_loss": 0.5},
             "candidate": {"accuracy": 0.9, "log_loss": 0.9},
         },
-        "calibration": {"serving": {"text": 1.1}, "candidate": {"text": 1.2}},
+        "calibration": {
+            "serving": {"temperature": {"text": 1.1}, "coverage": 0.9},
+            "candidate": {"temperature": {"text": 1.2, "image": 0.8}, "coverage": 0.9},
+        },
     },
     "decision": {"decision": "reject", "reason": "gate_failed", "failed": ["held_out_log_loss"]},
 }
@@ -123,6 +129,12 @@ def test_it_says_what_changed_how_with_what_effect_and_who_activated() -> None:
     assert row(text, "`asthma`") == ["`asthma`", "50"]
     assert row(text, "the case was counted already")[1] == "3"
     assert ["`gout`", "`asthma`", "12", "3"] in rows(text)
+    assert "changed are left out of the replay: `gout`, `measles`" in text
+    assert row(text, "Of earlier promoted runs, trained on again")[1] == "31"
+    assert row(text, "Emergencies, cases")[1] == "160"
+    assert row(text, "Calibration: `temperature text`")[1:] == ["1.1", "1.2"]
+    assert row(text, "Calibration: `temperature image`")[1:] == ["not recorded", "0.8"]
+    assert row(text, "Calibration: `coverage`")[1:] == ["0.9", "0.9"]
     assert row(text, "Validation loss: first, best, last")[1] == "0.9, 0.41, 0.44"
     assert row(text, "Peak memory, MB")[1] == "512"
     assert row(text, "`gate_accuracy`")[2] == "0.01"
@@ -164,7 +176,7 @@ def test_what_is_missing_is_said_to_be_missing() -> None:
     assert row(text, "Candidate version")[1] == "not recorded"
     assert row(text, "Validation loss: first, best, last")[1] == "not recorded"
     assert "No decision is recorded." in text
-    assert "No activation is recorded." in text
+    assert "No activation had been recorded" in text
 
 
 @pytest.mark.parametrize("path", ["patient", "modification.text", "impact.note", "decision.comment", "protocol.words"])
