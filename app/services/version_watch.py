@@ -45,7 +45,11 @@ class StoredVersions:
 
 
 class VersionWatcher:
-    """A thread that looks every `poll_s` seconds. A version that cannot be loaded leaves the present one serving."""
+    """A thread that looks every `poll_s` seconds. A version that cannot be loaded leaves the present one serving.
+
+    Of ordinary priority: loading takes a few milliseconds of the interpreter's lock, and a thread that is not scheduled
+    while it holds that would keep every case waiting.
+    """
 
     def __init__(self, host: ComponentHost, observer: Observer, *, poll_s: float = POLL_S) -> None:
         self._host = host
