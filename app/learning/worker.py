@@ -25,13 +25,13 @@ from app.learning.trainer import TRAINER, Trainer
 from app.observability import configure_logging
 from app.patience import Patience
 from app.served import encoder_versions, fusion_conditions, served_manifests
+from app.serving_version import version_registry
 from app.settings import Settings
 from app.storage.database import Database, open_database
 from app.storage.feedback_queue import FeedbackQueue
 from app.storage.location import parse_url
 from app.storage.purging import Purger
 from app.storage.runs import RunRepository
-from app.versions.registry import VersionRegistry
 
 EXIT_BAD_SETTINGS = 2
 EXIT_REFUSED = 3
@@ -116,12 +116,11 @@ def _duties(settings: Settings, database: Database, learnable: Learnable, traine
             min_feedback=settings.learning_min_feedback,
             settings=settings.run_settings,
         )
-        registry = VersionRegistry(settings.versions_dir, settings.fusion_weights_path)
         duties.append(
             RunSupervisor(
                 runs,
                 opener,
-                registry,
+                version_registry(settings),
                 Trainer(trainer),
                 poll_s=settings.learning_poll_s,
                 lease_s=settings.learning_lease_s,

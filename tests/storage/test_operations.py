@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import stat
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from app.storage.analyses import AnalysisRepository
 from app.storage.database import Database, open_database
@@ -51,3 +54,16 @@ def test_a_backup_of_a_database_in_use_is_whole(sqlite_database: Database, sqlit
     assert stat.S_IMODE((tmp_path / "backup.db").stat().st_mode) == 0o600
     with closing(open_database(f"sqlite:///{tmp_path / 'backup.db'}")) as restored:
         assert len(AnalysisRepository(restored).evidence(before.analysis_id).embeddings) == 4
+
+
+COMMANDS = sorted(set(re.findall(r"(?<=python -m )app[\w.]*[^#\n`]*", DOCUMENT.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_operators_are_given_exists_and_knows_its_options(command: str):
+    module, *words = command.split()
+    options = {word for word in words if word.startswith("--")}
+    assert importlib.util.find_spec(module) is not None
+    if options:
+        shown = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True)
+        assert options <= set(re.findall(r"--[a-z-]+", shown.stdout))
