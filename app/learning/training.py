@@ -59,7 +59,7 @@ class TrainingOptions:
     patience: int = 6
     """Evaluations without a better one before it stops."""
     learning_rate: float = 1e-3
-    head_rate: float = 1.0
+    head_rate: float = 0.3
     """Of the learning rate, for the heads, which are trained whole."""
     weight_decay: float = 0.01
     feedback_loss: float = 1.0

@@ -78,7 +78,7 @@ class Composer:
         item = rng.choice(self._pools[rng.choices(self._names, self._weights)[0]])
         if _is_media(item) and rng.random() < self._pair_share:
             item = self._pair(item, rng)
-        return replace(item, tokens=_drop_sources(item.tokens, rng))
+        return replace(item, tokens=drop_sources(item.tokens, rng))
 
     def _pair(self, media: LabelledTokens, rng: random.Random) -> LabelledTokens:
         """X-ray of pneumonia + text of pneumonia; a normal X-ray or sound + a text of something it cannot show.
@@ -203,7 +203,7 @@ def _is_media(item: LabelledTokens) -> bool:
     return any(token.source in _MEDIA for token in item.tokens)
 
 
-def _drop_sources(tokens: tuple[EvidenceToken, ...], rng: random.Random) -> tuple[EvidenceToken, ...]:
+def drop_sources(tokens: tuple[EvidenceToken, ...], rng: random.Random) -> tuple[EvidenceToken, ...]:
     dropped = {source for source, share in _DROP.items() if rng.random() < share}
     kept = tuple(token for token in tokens if token.source not in dropped)
     return kept if any(token.source != Source.VITALS.value for token in kept) else tokens
