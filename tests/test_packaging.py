@@ -147,7 +147,7 @@ def test_another_python_is_refused_with_one_clear_line(tmp_path):
 def test_ci_runs_what_people_run():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text().strip().endswith("exec make test")
+    assert script.read_text().strip().endswith("exec scripts/with_postgresql.sh make test")
 
 
 def test_the_licence_is_whole():
