@@ -14,7 +14,8 @@ from app.errors import AppError
 from app.fusion.artifact import FusionArtifact, load_artifact, save_artifact
 from app.fusion.identity import fusion_version
 from app.fusion.threads import use_one_thread
-from app.knowledge.base import KnowledgeBase
+from app.knowledge.base import DATA_FOLDER
+from app.knowledge.loader import load_files
 from app.learning.adapter import LoraOptions
 from app.learning.candidate import Candidate, Plan, make_candidate
 from app.learning.cases import load_learning_sets
@@ -32,6 +33,8 @@ from app.versions.files import as_storage_failures
 from app.versions.registry import VersionRegistry
 
 GATE_FAILED = "gate_failed"
+MAX_REJECTIONS = 3
+"""Runs that may be rejected with a row before it is tried no more: one bad row must not hold up the loop for good."""
 
 
 class NothingToLearnError(AppError):
@@ -76,7 +79,8 @@ class Job:
         self._conclude(candidate, plan)
 
     def _select(self, parent: FusionArtifact) -> Selection:
-        waiting, learnt = self._queue.waiting(), self._queue.learnt()
+        waiting = (*self._queue.rejected(MAX_REJECTIONS), *self._queue.waiting())
+        learnt = self._queue.learnt()
         named = [row.analysis_id for row in (*waiting, *learnt) if row.analysis_id is not None]
         asked = self._run.settings
         keys = len(self._settings.api_keys) + len(self._settings.admin_keys)
@@ -97,7 +101,7 @@ class Job:
     def _plan(self, parent: FusionArtifact, selection: Selection) -> Plan:
         asked = self._run.settings
         lora = LoraOptions(int(asked["lora_r"]), int(asked["lora_alpha"]), float(asked["lora_dropout"]))
-        conditions = KnowledgeBase.load().conditions
+        conditions = load_files(DATA_FOLDER).conditions
         return Plan(
             parent=parent,
             selection=selection,

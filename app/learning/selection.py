@@ -99,7 +99,7 @@ def select(
     encoders: Mapping[str, str],
     limits: Limits,
 ) -> Selection:
-    """`waiting`: rows that no finished run has used; `learnt`: that promoted runs have; `cases`: by analysis id."""
+    """`waiting`: rows that no promoted run has used; `learnt`: that promoted runs have; `cases`: by analysis id."""
     excluded: dict[str, ExclusionReason] = {}
     usable: list[QueuedFeedback] = []
     for row in waiting:

@@ -6,13 +6,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
 from app.adaptation import QueuedFeedback, StoredCase
 from app.storage.database import Database
 from app.storage.records import evidence_of
-from app.storage.schema import PROMOTED, WAITING, AnalysisRow, EmbeddingRow, FeedbackRow
+from app.storage.run_feedback import EXCLUDED
+from app.storage.schema import (
+    PROMOTED,
+    REJECTED,
+    WAITING,
+    AnalysisRow,
+    EmbeddingRow,
+    FeedbackRow,
+    LearningRunRow,
+    RunFeedbackRow,
+)
 
 _CHUNK = 500
 """Ids in one statement: SQLite takes no more than 32,766 values, older builds 999."""
@@ -30,6 +40,20 @@ class FeedbackQueue:
     def waiting(self) -> tuple[QueuedFeedback, ...]:
         """Rows that no finished run has learnt from, oldest first, usable or not."""
         return self._in_state(WAITING)
+
+    def rejected(self, fewer_than: int) -> tuple[QueuedFeedback, ...]:
+        """Rows that fewer than so many rejected runs have used, and no promoted one: worth another try beside what came
+        since. Oldest first."""
+        tries = (
+            select(RunFeedbackRow.feedback_id)
+            .join(LearningRunRow, LearningRunRow.id == RunFeedbackRow.run_id)
+            .where(LearningRunRow.state == REJECTED, RunFeedbackRow.role != EXCLUDED)
+            .group_by(RunFeedbackRow.feedback_id)
+            .having(func.count() >= fewer_than)
+        )
+        with self._database.reading() as session:
+            tired = set(session.scalars(tries))
+        return tuple(row for row in self._in_state(REJECTED) if row.feedback_id not in tired)
 
     def learnt(self) -> tuple[QueuedFeedback, ...]:
         """Rows that a promoted version has learnt from or was judged on, oldest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.adaptation import ExclusionReason, FeedbackOutcome, FeedbackProgress, FeedbackRole, FeedbackUse, RunState
@@ -26,13 +26,14 @@ def replace_uses(session: Session, run_id: str, uses: Sequence[FeedbackUse]) -> 
 
 
 def settle(session: Session, run_id: str, state: RunState) -> None:
-    """What a promoted or rejected run has used waits no longer; what an earlier run settled stays as it is."""
+    """What a promoted or rejected run has used waits no longer. A promotion also settles what an earlier run was
+    rejected with; what was promoted stays so."""
     if state not in _SETTLED:
         return
     used = select(RunFeedbackRow.feedback_id).where(RunFeedbackRow.run_id == run_id, RunFeedbackRow.role != EXCLUDED)
     session.execute(
         update(FeedbackRow)
-        .where(FeedbackRow.id.in_(used), FeedbackRow.state == WAITING)
+        .where(FeedbackRow.id.in_(used), FeedbackRow.state.in_((WAITING, REJECTED)))
         .values(state=_SETTLED[state])
         .execution_options(synchronize_session=False)
     )
@@ -48,10 +49,13 @@ def feedback_progress(session: Session, feedback_id: str) -> FeedbackProgress:
 
 def _settled_progress(session: Session, row: FeedbackRow) -> FeedbackProgress:
     """As the run has it that settled the row: the first to end so, for later ones judge themselves on it too."""
+    if row.state == REJECTED:
+        again = session.execute(_uses(row).where(LearningRunRow.active.is_not(None))).first()
+        if again is not None and again[1].role != EXCLUDED:
+            return _progress(row, "in_training", run_id=again[0].id, role=again[1].role)
     chosen = (
-        select(LearningRunRow, RunFeedbackRow)
-        .join(RunFeedbackRow, RunFeedbackRow.run_id == LearningRunRow.id)
-        .where(RunFeedbackRow.feedback_id == row.id, RunFeedbackRow.role != EXCLUDED, LearningRunRow.state == row.state)
+        _uses(row)
+        .where(RunFeedbackRow.role != EXCLUDED, LearningRunRow.state == row.state)
         .order_by(LearningRunRow.finished_at)
     )
     found = session.execute(chosen.limit(1)).one_or_none()
@@ -64,13 +68,7 @@ def _settled_progress(session: Session, row: FeedbackRow) -> FeedbackProgress:
 
 
 def _waiting_progress(session: Session, row: FeedbackRow) -> FeedbackProgress:
-    chosen = (
-        select(LearningRunRow, RunFeedbackRow)
-        .join(RunFeedbackRow, RunFeedbackRow.run_id == LearningRunRow.id)
-        .where(RunFeedbackRow.feedback_id == row.id)
-        .order_by(LearningRunRow.created_at.desc())
-    )
-    found = session.execute(chosen.limit(1)).one_or_none()
+    found = session.execute(_uses(row).order_by(LearningRunRow.created_at.desc()).limit(1)).one_or_none()
     if found is not None:
         run, use = found
         if use.role == EXCLUDED:
@@ -79,6 +77,15 @@ def _waiting_progress(session: Session, row: FeedbackRow) -> FeedbackProgress:
             return _progress(row, "in_training", run_id=run.id, role=use.role)
     reason = _plain_exclusion(session, row)
     return _progress(row, "waiting" if reason is None else "unusable", reason=reason)
+
+
+def _uses(row: FeedbackRow) -> Select[LearningRunRow, RunFeedbackRow]:
+    """The runs that looked at the row, and what they did with it."""
+    return (
+        select(LearningRunRow, RunFeedbackRow)
+        .join(RunFeedbackRow, RunFeedbackRow.run_id == LearningRunRow.id)
+        .where(RunFeedbackRow.feedback_id == row.id)
+    )
 
 
 def _plain_exclusion(session: Session, row: FeedbackRow) -> ExclusionReason | None:

@@ -13,7 +13,7 @@ from app.storage.database import Database
 from app.storage.feedback import FeedbackRepository
 from app.storage.feedback_queue import FeedbackQueue
 from app.storage.runs import RunRepository
-from tests.storage.learning_samples import ended, use, verdict
+from tests.storage.learning_samples import CANDIDATE, PARENT, claimed, ended, use, verdict
 from tests.storage.samples import QUOTE, analysis, evidence, give
 
 SERVED = {"omni/text": "a" * 64, "omni/image": "a" * 64, "medical/text": "b" * 64}
@@ -121,3 +121,32 @@ def test_a_queued_row_has_no_field_for_words():
     words = {"query", "prediction", "comments", "corrected_diagnosis", "text"}
     assert not words & {item.name for item in fields(QueuedFeedback)}
     assert all(source.value in SERVED for source in (Source.OMNI_TEXT, Source.OMNI_IMAGE, Source.MEDICAL_TEXT))
+
+
+def test_rows_of_rejected_runs_are_tried_again_but_not_for_ever(database: Database):
+    runs, queue = RunRepository(database), FeedbackQueue(database)
+    row = verdict(database)
+    for attempt in range(3):
+        assert [item.feedback_id for item in (queue.waiting() or queue.rejected(3))] == [row]
+        run = claimed(runs, f"w{attempt}")
+        runs.select(run.run_id, f"w{attempt}", PARENT, [use(row)], {})
+        assert runs.feedback(row).outcome == "in_training"
+        runs.decide(run.run_id, f"w{attempt}", "reject", "gate_failed", None, {})
+        runs.finish(run.run_id, f"w{attempt}", "rejected", "gate_failed")
+        assert runs.feedback(row).outcome == "rejected"
+        assert queue.waiting() == ()
+    assert queue.rejected(3) == ()
+
+
+def test_a_later_promotion_settles_what_was_rejected_before(database: Database):
+    runs, queue = RunRepository(database), FeedbackQueue(database)
+    row = verdict(database)
+    for owner, decision in (("w1", "reject"), ("w2", "promote")):
+        run = claimed(runs, owner)
+        runs.select(run.run_id, owner, PARENT, [use(row)], {})
+        runs.decide(run.run_id, owner, decision, None, CANDIDATE if decision == "promote" else None, {})
+        runs.finish(run.run_id, owner, "promoted" if decision == "promote" else "rejected", None)
+    progress = runs.feedback(row)
+    assert (progress.outcome, progress.version) == ("promoted", CANDIDATE)
+    assert [item.feedback_id for item in queue.learnt()] == [row]
+    assert queue.rejected(3) == ()
