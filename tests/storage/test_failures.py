@@ -250,6 +250,7 @@ def test_a_read_only_connection_is_unavailable(sqlite_database: Database):
 
 def test_no_error_repeats_what_was_to_be_stored(database: Database):
     with database.writing() as session:
+        session.execute(text("DROP TABLE run_feedback"))  # refers to the other
         session.execute(text("DROP TABLE feedback"))
     with capture_logs() as logged, pytest.raises(StorageError) as caught:
         give(FeedbackRepository(database), Feedback(is_correct=True, query=SECRET, prediction="p"))
