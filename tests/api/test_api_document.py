@@ -167,7 +167,7 @@ def test_every_route_is_written() -> None:
 
 def test_every_metric_is_written() -> None:
     metrics = Metrics()
-    metrics.watch(lambda: 0, lambda: True)
+    metrics.watch(queue_depth=lambda: 0, ready=lambda: True, refused=lambda: False)
     written = {cells[0].strip("`") for cells in rows("Service routes", "metric")}
     suffix = {"counter": "_total", "info": "_info"}
     found = {
