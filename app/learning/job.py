@@ -10,7 +10,7 @@ from typing import Any
 
 from app import __version__
 from app.adaptation import Decision, LearningRun, VersionInfo
-from app.errors import AppError
+from app.errors import AppError, ConflictError
 from app.fusion.artifact import FusionArtifact, load_artifact, save_artifact
 from app.fusion.identity import fusion_version
 from app.fusion.threads import use_one_thread
@@ -64,6 +64,7 @@ class Job:
         """Leaves a decided run. NothingToLearnError, ArtifactError, StorageError, and what `keeper.report` raises."""
         run_id, owner = self._run.run_id, self._owner
         keeper.report("selecting", 0.0, {})
+        self._registry.withdraw(run_id)
         use_one_thread()
         parent_version = self._registry.active().version
         self._registry.verify(parent_version)
@@ -124,7 +125,11 @@ class Job:
             if verdict.promotes:
                 self._registry.publish(staged, self._info(version, plan, record))
         decision: Decision = "promote" if verdict.promotes else "reject"
-        self._runs.decide(run.run_id, self._owner, decision, reason, version if verdict.promotes else None, record)
+        try:
+            self._runs.decide(run.run_id, self._owner, decision, reason, version if verdict.promotes else None, record)
+        except ConflictError:  # cancelled at the last moment
+            self._registry.withdraw(run.run_id)
+            raise
 
     def _record(self, candidate: Candidate, version: str) -> dict[str, Any]:
         run, verdict, record = self._run, candidate.verdict, candidate.record

@@ -2,7 +2,8 @@
 
 The steps can be taken up again wherever the process died: a run without a decision starts anew and, from the same
 feedback, gives the same version; one with a decision is brought to its end. A version is published before the decision
-is written, and the decision is written before the pointer is switched.
+is written, and the decision is written before the pointer is switched. What an attempt published and did not live to
+decide on is withdrawn by the next one.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from app.errors import AppError, ArtifactError, ConflictError, LeaseLostError, S
 from app.learning.job import Job, NothingToLearnError
 from app.learning.keeping import CancelledRunError, Keeper, ShortOfMemoryError, StoppedError
 from app.observability import configure_logging
+from app.services.activation import activate_version
 from app.settings import Settings
 from app.storage.audit import AuditLog
 from app.storage.database import Database, open_database
-from app.storage.runs import RunRepository
+from app.storage.runs import CANCEL_REQUESTED, RunRepository
 from app.versions.registry import VersionRegistry
 
 STOPPED = "worker_stopped"
@@ -84,12 +86,16 @@ class Attempt:
         except ShortOfMemoryError:
             self._runs.requeue(run_id, owner, "short_of_memory")
         except CancelledRunError:
-            self._runs.finish(run_id, owner, "cancelled", "cancel_requested")
+            self._runs.finish(run_id, owner, "cancelled", CANCEL_REQUESTED)
         except StorageError as error:
             _log().warning("run_given_back", run_id=run_id, code=error.code)
             self._runs.requeue(run_id, owner, error.code)
             return 1
-        except ConflictError as error:  # feedback was purged, or the run cancelled, since it was read
+        except ConflictError as error:
+            if error.code == CANCEL_REQUESTED:
+                self._runs.finish(run_id, owner, "cancelled", CANCEL_REQUESTED)
+                return 0
+            # feedback was purged since it was read
             self._runs.requeue(run_id, owner, error.code)
             return 1
         except NothingToLearnError as error:
@@ -117,19 +123,14 @@ class Attempt:
             return
         version, active = run.candidate_version, self._registry.active().version
         if active not in {run.parent_version, version}:  # somebody activated another one meanwhile
-            self._runs.finish(run.run_id, self._owner, "rejected", PARENT_REPLACED)
+            self._runs.finish(run.run_id, self._owner, "failed", PARENT_REPLACED)
             return
         if active != version:
-            details = {"from": active, "run_id": run.run_id}
-            head = self._audit.append(WORKER, "version.activating", version, details).digest
             try:
-                self._registry.activate(
-                    version, by=WORKER, run_id=run.run_id, expected=run.parent_version, audit_head=head
-                )
+                activate_version(self._registry, self._audit, version, by=WORKER, expected=run.parent_version)
             except ConflictError:
-                self._runs.finish(run.run_id, self._owner, "rejected", PARENT_REPLACED)
+                self._runs.finish(run.run_id, self._owner, "failed", PARENT_REPLACED)
                 return
-            self._audit.append(WORKER, "version.activated", version, details)
         self._runs.finish(run.run_id, self._owner, "promoted", None)
 
 

@@ -91,7 +91,7 @@ class RunSupervisor:
         status = self._trainer.ended()
         if self._trainer.owner is not None:
             self._runs.release(self._trainer.owner)
-        got_there = status == 0 and self._runs.active() is None
+        got_there = self._runs.active() is None
         self._trainer.forget()
         self._is_staging_clean = False
         if got_there:

@@ -136,6 +136,22 @@ class VersionRegistry:
             sync_folder(self._root)
         return version
 
+    def withdraw(self, run_id: str) -> int:
+        """Remove what an attempt of this run published and never came to decide on; how many there were.
+
+        The active version stays, whatever it is.
+        """
+        removed = 0
+        for info in self.infos():
+            if info.run_id == run_id:
+                with as_storage_failures(), locked(self._root / _LOCK_NAME):
+                    if self.active().version != info.version:
+                        gone = self.folder(info.version).rename(self._root / f"{_STAGING_PREFIX}{info.version}")
+                        sync_folder(self._root)
+                        shutil.rmtree(gone)
+                        removed += 1
+        return removed
+
     # ------------------------------------------------------------------------ the active one
     def active(self) -> ActiveVersion:
         """The base version, sequence 0, where nothing was activated. ArtifactError("version_pointer_invalid")."""

@@ -197,7 +197,7 @@ def test_a_version_that_somebody_activated_meanwhile_is_not_replaced(
     monkeypatch.setattr(RunRepository, "decide", meanwhile)
     assert main(["--owner", "second"]) == 0
     ended = state(world.database, later)
-    assert (ended.state, ended.reason, ended.parent_version) == ("rejected", "parent_replaced", small)
+    assert (ended.state, ended.reason, ended.parent_version) == ("failed", "parent_replaced", small)
     assert registry(world).active().version == PARENT.version
 
 
@@ -276,3 +276,45 @@ def test_a_full_disk_gives_the_run_back(world: ClinicWorld, monkeypatch: pytest.
 def test_where_nothing_waits_for_a_worker_nothing_is_done(world: ClinicWorld):
     assert main(["--owner", "first"]) == 0
     assert RunRepository(world.database).recent(5) == ()
+
+
+def test_what_a_dead_attempt_published_is_withdrawn(world: ClinicWorld, monkeypatch: pytest.MonkeyPatch):
+    short_training(monkeypatch)
+    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    small_clinic(world)
+    run = opened(world)
+
+    def die(*_arguments: object, **_values: object) -> None:
+        raise SystemExit(9)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(RunRepository, "decide", die)
+        with pytest.raises(SystemExit):
+            main(["--owner", "first"])
+    (orphan,) = registry(world).ids()
+    RunRepository(world.database).release("first")
+    for cases in list(CALIBRATION.values())[24:30]:  # what came meanwhile makes another version
+        world.see(cases[0], cases[0].condition)
+    assert main(["--owner", "second"]) == 0
+    ended = state(world.database, run)
+    assert ended.state == "promoted"
+    assert registry(world).ids() == (ended.candidate_version,)
+    assert ended.candidate_version != orphan
+
+
+def test_a_run_cancelled_at_the_last_moment_leaves_no_version(world: ClinicWorld, monkeypatch: pytest.MonkeyPatch):
+    short_training(monkeypatch)
+    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    small_clinic(world)
+    run = opened(world)
+    publish = VersionRegistry.publish
+
+    def cancel(versions: VersionRegistry, *arguments: object) -> str:
+        published = publish(versions, *arguments)  # type: ignore[arg-type]
+        RunRepository(world.database).cancel(run.run_id, "admin")
+        return published
+
+    monkeypatch.setattr(VersionRegistry, "publish", cancel)
+    assert main(["--owner", "first"]) == 0
+    assert state(world.database, run).state == "cancelled"
+    assert registry(world).ids() == ()
