@@ -8,14 +8,16 @@ from typing import Protocol
 
 import structlog
 
-from app.adaptation import LearningRun
+from app.adaptation import LearningRun, RunState
 from app.learning.machine import free_memory
 from app.learning.opening import RunOpener
-from app.learning.trainer import Trainer
+from app.learning.trainer import Trainer, new_owner
 from app.patience import Patience
 
 _SILENCE_S = 120.0
 """A trainer that has held no lease for so long, on top of one lease's time, hangs."""
+TRAINER_BROKEN = "trainer_broken"
+"""Why a run failed whose training processes ended, one after the other, before they could claim it."""
 
 
 class Runs(Protocol):
@@ -24,6 +26,10 @@ class Runs(Protocol):
     def active(self) -> LearningRun | None: ...
 
     def release(self, owner: str) -> None: ...
+
+    def claim(self, owner: str, lease_s: float, max_attempts: int) -> LearningRun | None: ...
+
+    def finish(self, run_id: str, owner: str, state: RunState, reason: str | None) -> None: ...
 
 
 class Staging(Protocol):
@@ -44,6 +50,7 @@ class RunSupervisor:
         *,
         poll_s: float,
         lease_s: float,
+        max_attempts: int,
         min_free_memory: int,
         silence_s: float = _SILENCE_S,
     ) -> None:
@@ -52,7 +59,11 @@ class RunSupervisor:
         self._opener = opener
         self._staging = staging
         self._trainer = trainer
+        self._lease_s = lease_s
+        self._max_attempts = max_attempts
         self._min_free_memory = min_free_memory
+        self._attempts_before = 0
+        self._stillborn = 0
         self._patience = Patience(poll_s)
         self._next_start = 0.0
         self._silent_for_s = lease_s + silence_s
@@ -73,6 +84,7 @@ class RunSupervisor:
             run = self._opener.open_if_due()
         if run is not None and not _is_held(run) and time.monotonic() >= self._next_start and self._has_memory():
             self._trainer.start(run.run_id)
+            self._attempts_before = run.attempts
             self._last_sign = time.monotonic()
 
     def excuse(self) -> None:
@@ -91,16 +103,31 @@ class RunSupervisor:
         status = self._trainer.ended()
         if self._trainer.owner is not None:
             self._runs.release(self._trainer.owner)
-        got_there = self._runs.active() is None
+        run = self._runs.active()
         self._trainer.forget()
         self._is_staging_clean = False
-        if got_there:
+        if run is None:
             self._patience.reset()
+            self._stillborn = 0
             _log().info("trainer_ended", status=status)
             return
         delay = self._patience.next_delay()
         self._next_start = time.monotonic() + delay
         _log().warning("trainer_ended_early", status=status, next_attempt_s=delay)
+        self._count_stillborn(run, status)
+
+    def _count_stillborn(self, run: LearningRun, status: int | None) -> None:
+        """A trainer that cannot even claim its run uses up no attempt: it is the learner that ends such a run."""
+        is_stillborn = status != 0 and run.attempts == self._attempts_before
+        self._stillborn = self._stillborn + 1 if is_stillborn else 0
+        if self._stillborn < self._max_attempts or run.decision is not None:
+            return
+        owner = new_owner()
+        claimed = self._runs.claim(owner, self._lease_s, self._max_attempts)
+        if claimed is not None:
+            self._runs.finish(claimed.run_id, owner, "failed", TRAINER_BROKEN)
+            _log().error("run_failed", run_id=claimed.run_id, code=TRAINER_BROKEN)
+        self._stillborn = 0
 
     def _watch(self, run: LearningRun | None) -> None:
         now = time.monotonic()

@@ -22,6 +22,11 @@ _STOP_S = 7.0
 """A trainer that was told to end gives its run back within this time. Below the 10 s in which a worker ends."""
 
 
+def new_owner() -> str:
+    """A name to claim a run with: which machine, which learner, and never the same twice."""
+    return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(6)}"
+
+
 class Trainer:
     """At most one process. For a process without other threads: the child is set up between fork and exec."""
 
@@ -43,7 +48,7 @@ class Trainer:
 
     def start(self, run_id: str) -> None:
         """For the run that waits; the process claims it itself. OSError where no process can be made."""
-        owner = f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(6)}"
+        owner = new_owner()
         self._process = subprocess.Popen(
             (*self._command, "--owner", owner),
             env={**os.environ, **_ONE_THREAD},

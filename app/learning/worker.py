@@ -124,6 +124,7 @@ def _duties(settings: Settings, database: Database, learnable: Learnable, traine
                 Trainer(trainer),
                 poll_s=settings.learning_poll_s,
                 lease_s=settings.learning_lease_s,
+                max_attempts=settings.learning_max_attempts,
                 min_free_memory=settings.learning_min_free_memory,
             )
         )

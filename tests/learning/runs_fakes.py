@@ -90,6 +90,17 @@ class FakeRuns:
         self._check()
         self.released.append(owner)
 
+    def claim(self, owner: str, lease_s: float, max_attempts: int) -> LearningRun | None:
+        if self.current is not None:
+            self.current = replace(self.current, attempts=self.current.attempts + 1, lease_owner=owner)
+        return self.current
+
+    def finish(self, run_id: str, owner: str, state: RunState, reason: str | None) -> None:
+        assert self.current is not None
+        assert (self.current.run_id, self.current.lease_owner) == (run_id, owner)
+        self.past = (replace(self.current, state=state, reason=reason), *self.past)
+        self.current = None
+
     def _check(self) -> None:
         if self.failing:
             raise StorageError("storage_unavailable", reason="SQLITE_CANTOPEN")

@@ -34,6 +34,7 @@ class Setting:
             self.trainer,  # type: ignore[arg-type]
             poll_s=5.0,
             lease_s=60.0,
+            max_attempts=3,
             min_free_memory=1000,
             silence_s=100.0,
         )
@@ -76,6 +77,7 @@ def test_a_dead_trainers_lease_is_ended_and_the_next_attempts_come_ever_later(mo
     setting = Setting(monkeypatch, FakeRuns(a_run()))
     setting.look()
     for attempt, delay in enumerate([5, 10, 20, 40, 60, 60], start=1):
+        setting.runs.current = a_run(attempts=attempt)
         setting.trainer.end(-9)
         setting.look()
         assert setting.runs.released == [f"host:1:{number}" for number in range(1, attempt + 1)]
@@ -83,6 +85,33 @@ def test_a_dead_trainers_lease_is_ended_and_the_next_attempts_come_ever_later(mo
         assert setting.trainer.started == attempt
         setting.look(0.1)
         assert setting.trainer.started == attempt + 1
+
+
+def test_a_trainer_that_cannot_even_claim_its_run_fails_it_after_as_many_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setting = Setting(monkeypatch, FakeRuns(a_run()))
+    for ended in range(3):
+        setting.look(60)
+        assert setting.trainer.started == ended + 1
+        setting.trainer.end(1)
+        setting.look(60)
+    assert setting.runs.current is None
+    assert (setting.runs.past[0].state, setting.runs.past[0].reason) == ("failed", "trainer_broken")
+
+
+@pytest.mark.parametrize("last", ["gave it back", "claimed it", "decided"])
+def test_one_that_did_more_does_not(monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    setting = Setting(monkeypatch, FakeRuns(a_run(decision="promote" if last == "decided" else None)))
+    for ended in range(3):
+        setting.look(60)
+        if ended == 2 and last == "claimed it":
+            setting.runs.current = a_run(attempts=1)
+        setting.trainer.end(0 if ended == 2 and last == "gave it back" else 1)
+        setting.look(60)
+    assert setting.trainer.started == 3
+    assert setting.runs.current is not None
+    assert setting.runs.past == ()
 
 
 def test_after_a_run_that_came_to_its_end_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
