@@ -41,6 +41,47 @@ class NothingToLearnError(AppError):
     """The waiting feedback leaves nothing to train on, or nothing to hold out."""
 
 
+def make_plan(settings: Settings, queue: FeedbackQueue, registry: VersionRegistry, asked: Mapping[str, Any]) -> Plan:
+    """What a run would be made from now. `asked`: `Settings.run_settings`, as they were when it was opened.
+
+    ArtifactError where the active version or the learning sets must not be used, StorageError.
+    """
+    use_one_thread()
+    version = registry.active().version
+    registry.verify(version)
+    parent = load_artifact(registry.folder(version))
+    conditions = load_files(DATA_FOLDER).conditions
+    return Plan(
+        parent=parent,
+        selection=_select(settings, queue, parent, asked),
+        sets=load_learning_sets(settings.learning_data_path, parent.config),
+        specialties=tuple(conditions[name].specialty for name in parent.config.conditions),
+        redefined=tuple(registry.info(version).settings.get("redefined", ())),
+        options=TrainingOptions(
+            lora=LoraOptions(int(asked["lora_r"]), int(asked["lora_alpha"]), float(asked["lora_dropout"]))
+        ),
+    )
+
+
+def _select(settings: Settings, queue: FeedbackQueue, parent: FusionArtifact, asked: Mapping[str, Any]) -> Selection:
+    waiting, learnt = (*queue.rejected(MAX_REJECTIONS), *queue.waiting()), queue.learnt()
+    named = [row.analysis_id for row in (*waiting, *learnt) if row.analysis_id is not None]
+    keys = len(settings.api_keys) + len(settings.admin_keys)
+    return select(
+        waiting,
+        learnt,
+        queue.cases(named),
+        conditions=frozenset(parent.config.conditions),
+        encoders=encoder_versions(served_manifests(settings)),
+        limits=Limits(
+            key_cap=float(asked["learning_key_cap"]),
+            label_share=float(asked["learning_label_share"]),
+            held_out_share=float(asked["learning_held_out_share"]),
+            corroboration=min(int(asked["learning_corroboration"]), max(1, keys)),
+        ),
+    )
+
+
 class Job:
     """One attempt; everything that it needs of the outside."""
 
@@ -65,52 +106,15 @@ class Job:
         run_id, owner = self._run.run_id, self._owner
         keeper.report("selecting", 0.0, {})
         self._registry.withdraw(run_id)
-        use_one_thread()
-        parent_version = self._registry.active().version
-        self._registry.verify(parent_version)
-        parent = load_artifact(self._registry.folder(parent_version))
-        selection = self._select(parent)
-        self._runs.select(run_id, owner, parent_version, selection.uses, selection.counts)
-        plan = self._plan(parent, selection)
+        plan = make_plan(self._settings, self._queue, self._registry, self._run.settings)
+        selection = plan.selection
+        self._runs.select(run_id, owner, plan.parent.version, selection.uses, selection.counts)
         try:
             candidate = make_candidate(plan, keeper.report, lambda: self._runs.gating(run_id, owner))
         except ValueError as error:
             raise NothingToLearnError("nothing_to_learn") from error
         keeper.report("publishing", 0.0, {})
         self._conclude(candidate, plan)
-
-    def _select(self, parent: FusionArtifact) -> Selection:
-        waiting = (*self._queue.rejected(MAX_REJECTIONS), *self._queue.waiting())
-        learnt = self._queue.learnt()
-        named = [row.analysis_id for row in (*waiting, *learnt) if row.analysis_id is not None]
-        asked = self._run.settings
-        keys = len(self._settings.api_keys) + len(self._settings.admin_keys)
-        return select(
-            waiting,
-            learnt,
-            self._queue.cases(named),
-            conditions=frozenset(parent.config.conditions),
-            encoders=encoder_versions(served_manifests(self._settings)),
-            limits=Limits(
-                key_cap=float(asked["learning_key_cap"]),
-                label_share=float(asked["learning_label_share"]),
-                held_out_share=float(asked["learning_held_out_share"]),
-                corroboration=min(int(asked["learning_corroboration"]), max(1, keys)),
-            ),
-        )
-
-    def _plan(self, parent: FusionArtifact, selection: Selection) -> Plan:
-        asked = self._run.settings
-        lora = LoraOptions(int(asked["lora_r"]), int(asked["lora_alpha"]), float(asked["lora_dropout"]))
-        conditions = load_files(DATA_FOLDER).conditions
-        return Plan(
-            parent=parent,
-            selection=selection,
-            sets=load_learning_sets(self._settings.learning_data_path, parent.config),
-            specialties=tuple(conditions[name].specialty for name in parent.config.conditions),
-            redefined=tuple(self._registry.info(parent.version).settings.get("redefined", ())),
-            options=TrainingOptions(lora=lora),
-        )
 
     # ----------------------------------------------------------------- after the gate
     def _conclude(self, candidate: Candidate, plan: Plan) -> None:
