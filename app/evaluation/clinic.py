@@ -26,7 +26,8 @@ from app.evaluation.quality import Answered, CaseClient, request_body
 NameOf = Callable[[str, Language], str]
 """A condition's name in a language."""
 
-_POLL_S = 0.5
+POLL_S = 0.5
+"""Between two looks at the loop."""
 _QUIET_S = 30.0
 """Rows that wait for so long without a run are left for good: the learner has seen them and found no reason for one."""
 _TIMEOUT_S = 120.0
@@ -113,7 +114,7 @@ class Clinician:
 @dataclass(frozen=True, slots=True)
 class Settled:
     """How the loop came to rest. `swap_s`: from a new pointer to a service that answers with it, as often as it was
-    seen, to `_POLL_S`; `versions`: that answered meanwhile."""
+    seen, to `POLL_S`; `versions`: that answered meanwhile."""
 
     seconds: float
     swap_s: tuple[float, ...]
@@ -171,7 +172,7 @@ class Clinic:
             if version := self.clinicians[number % len(self.clinicians)].ask(cases[number % len(cases)]):
                 versions[version] = None
             number += 1
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
 
     def measure(self, cases: Mapping[str, Sequence[ClinicCase]]) -> dict[str, list[Answered]]:
         """Answers by set, in order. RuntimeError where a case is not answered."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain import Language
-from app.evaluation.clinic import version_of
+from app.evaluation.clinic import POLL_S, version_of
 from app.evaluation.clinic_cases import ClinicCase
 from app.evaluation.quality import Answered
 
@@ -168,8 +168,9 @@ def _run_table(report: Mapping[str, Any], *, is_korean: bool) -> str:
 
 
 def _swap(report: Mapping[str, Any]) -> str:
+    """An upper bound: what lies between two looks is not seen."""
     seconds = [value for values in report["swap_s"] for value in values]
-    return f"{max(seconds):.1f} s" if seconds else "0.5 s"
+    return f"{max(seconds, default=0.0) + POLL_S:.1f} s"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

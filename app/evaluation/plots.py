@@ -55,10 +55,10 @@ def plot_clinic(path: Path, measurements: Sequence[Mapping[str, Any]]) -> None:
         axes.plot(analyses, [row[name]["accuracy"] for row in measurements], marker=marker, label=label)
     for before, after in pairwise(measurements):
         if before["version"] != after["version"]:
-            axes.annotate(after["version"], (after["analyses"], 0.03), ha="center", fontsize=7)
+            axes.annotate(f"{after['version']} ", (after["analyses"], 0.03), ha="right", fontsize=7)
             axes.axvline(after["analyses"], color="black", linestyle=":", linewidth=0.8)
     axes.set_ylim(top=1.02)
-    axes.legend(loc="center right")
+    axes.legend(loc="best")
     _save(figure, path)
 
 

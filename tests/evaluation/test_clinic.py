@@ -13,6 +13,7 @@ import pytest
 from app.evaluation.clinic import Clinic, Clinician, is_quiet
 from app.evaluation.clinic_cases import DRIFT, STYLES, ClinicCase, PlanOptions, Visit, plan
 from app.evaluation.clinic_report import MARKS, measurement, outcome, request_figures, run_summary, section
+from app.evaluation.model_card import with_section
 from app.evaluation.plots import plot_clinic
 from app.evaluation.quality import Answered
 from app.knowledge.base import KnowledgeBase
@@ -20,6 +21,7 @@ from app.learning.cases import in_gate
 from app.training.samples import Sample
 
 WRITTEN = Path(__file__).parents[1] / "quality"
+DOCS = Path(__file__).parents[2] / "docs"
 PATIENTS = 60
 CONDITIONS = ("influenza", "asthma", "gout")
 
@@ -204,7 +206,7 @@ def clinic_of(learning: list[dict[str, Any]]) -> Clinic:
 
 @pytest.fixture
 def at_once(monkeypatch) -> None:
-    monkeypatch.setattr("app.evaluation.clinic._POLL_S", 0.0)
+    monkeypatch.setattr("app.evaluation.clinic.POLL_S", 0.0)
     monkeypatch.setattr("app.evaluation.clinic._QUIET_S", 0.05)
 
 
@@ -318,8 +320,18 @@ def test_the_document_tells_versions_runs_and_outcome(language) -> None:
     assert "| 100 | `v2` | 1.000 (1) | 0.667 (3) | 0.667 | 0.667 |" in text
     assert "| 1 | promoted | 70 | 10 | 20 | 4 | 90.5 |" in text
     assert "+100.0" in text
-    assert "1.5 s" in text
+    assert "2.0 s" in text
     assert MARKS[language][0] not in text
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_docs_say_what_was_measured(language) -> None:
+    """docs/LEARNING.md is made from docs/learning/clinic.json: nobody edits its figures by hand."""
+    found = json.loads((DOCS / "learning/clinic.json").read_text(encoding="utf-8"))
+    document = (DOCS / "LEARNING.md").read_text(encoding="utf-8")
+    assert with_section(document, section(found, language), *MARKS[language]) == document
+    assert found["outcome"] == outcome(found["measurements"], found["requests"])
+    assert found["outcome"]["passed"]
 
 
 def test_the_plot_is_written(tmp_path) -> None:
