@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.domain import FindingStatus
-from app.knowledge.mention import Mention
+from app.knowledge.mention import Mention, measured_mention
 
 _BETWEEN = (
     r"(?:\s?(?:level|levels|reading|readings|was|is|of|reads?|at|been|in the|around|about|came back|says|only|just"
@@ -60,21 +59,21 @@ def mentions(text: str) -> Iterator[Mention]:
     for match in _SHARE.finditer(text):
         value = float(match.group(match.lastindex or 1))
         if 6.5 <= value <= 18 or 48 <= value <= 150:
-            yield _mention("hyperglycemia", match)
+            yield measured_mention("hyperglycemia", match)
     for match in _PRESSURE.finditer(text):
         if 40 <= float(match.group(1)) < 90 or (match.group(1) == "90" and match.group().endswith("안")):
-            yield _mention("low_blood_pressure", match)
+            yield measured_mention("low_blood_pressure", match)
     yield from _above(text, _KETONES, "ketosis", 1.5, normal_below=0.6)
     yield from _above(text, _CARBOXY, "carbon_monoxide_exposure", 10.0)
     yield from _above(text, _LACTATE, "raised_lactate", 2.1)
     for match in _PH.finditer(text):
         if float(match.group(1)) < 7.3:
-            yield _mention("acidosis", match)
+            yield measured_mention("acidosis", match)
     yield from _above(text, _RESIDUAL, "urinary_retention", 150.0, normal_below=100.0)
     for match in _COMA.finditer(text):
         score = int(match.group(1))
         if 3 <= score <= 14:
-            yield _mention(
+            yield measured_mention(
                 "loss_of_consciousness" if score <= 8 else "drowsiness" if score <= 12 else "confusion", match
             )
 
@@ -88,9 +87,9 @@ def _milligrams(value: float, decimal: bool, unit: str | None) -> float | None:
 
 def _of_sugar(match: re.Match[str], milligrams: float, *, fasting: bool) -> Iterator[Mention]:
     if 10 <= milligrams < 70:
-        yield _mention("hypoglycemia", match)
+        yield measured_mention("hypoglycemia", match)
     elif (126 if fasting else 199.5) <= milligrams <= 1500:
-        yield _mention("hyperglycemia", match)
+        yield measured_mention("hyperglycemia", match)
 
 
 def _above(
@@ -99,10 +98,6 @@ def _above(
     for match in pattern.finditer(text):
         value = float(match.group(1))
         if value >= limit:
-            yield _mention(finding_id, match)
+            yield measured_mention(finding_id, match)
         elif normal_below is not None and value < normal_below:
-            yield _mention(finding_id, match, "absent")
-
-
-def _mention(finding_id: str, match: re.Match[str], status: FindingStatus = "present") -> Mention:
-    return Mention(finding_id, *match.span(), 1, "latin", stated=status)
+            yield measured_mention(finding_id, match, "absent")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from app.domain import FindingStatus
 from app.knowledge import patient_patterns as patterns
-from app.knowledge.mention import Mention
+from app.knowledge.mention import Mention, measured_mention
 from app.knowledge.patient_text import age_in, pressures, spelled_temperatures
 
 _NORMAL_BELOW, _FEVER_FROM = 37.5, 38.0
@@ -32,11 +32,10 @@ def mentions(text: str) -> Iterator[Mention]:
     yield from _heart_rates(text)
     yield from _blood_counts(text)
     for match, systolic, diastolic in pressures(text):
-        grown = _is_grown(text)
         if systolic >= 140 or diastolic >= 90:
-            yield Mention("high_blood_pressure", *match.span(), 1, "latin", stated="present")
-        elif systolic < 90 and grown:
-            yield Mention("low_blood_pressure", *match.span(), 1, "latin", stated="present")
+            yield measured_mention("high_blood_pressure", match)
+        elif systolic < 90 and _is_grown(text):
+            yield measured_mention("low_blood_pressure", match)
 
 
 def _temperatures(text: str) -> Iterator[Mention]:
@@ -57,23 +56,23 @@ def _of_heat(text: str, match: re.Match[str], celsius: float) -> Iterator[Mentio
     if _LEGS.match(text, match.end()):
         return
     status: FindingStatus = "present" if round(celsius, 1) >= _FEVER_FROM else "uncertain"
-    yield _mention("fever", match, "absent" if round(celsius, 1) < _NORMAL_BELOW else status)
+    yield measured_mention("fever", match, "absent" if round(celsius, 1) < _NORMAL_BELOW else status)
 
 
 def _saturations(text: str) -> Iterator[Mention]:
     for match in patterns.SATURATION.finditer(text):
         value = float(match.group(1))
         if 40 <= value < 92 or 95 <= value <= 100:
-            yield _mention("hypoxia", match, "present" if value < 92 else "absent")
+            yield measured_mention("hypoxia", match, "present" if value < 92 else "absent")
 
 
 def _heart_rates(text: str) -> Iterator[Mention]:
     for match in patterns.HEART_RATE.finditer(text):
         value = float(match.group(match.lastindex or 1))
         if 20 <= value <= 49:
-            yield _mention("bradycardia", match, "present")
+            yield measured_mention("bradycardia", match, "present")
         elif 100 < value <= 300 and _is_grown(text):
-            yield _mention("tachycardia", match, "present")
+            yield measured_mention("tachycardia", match, "present")
 
 
 _AMOUNT = (
@@ -93,16 +92,16 @@ def _blood_counts(text: str) -> Iterator[Mention]:
     """Platelets below 100 000, white cells below 4 000 per microlitre, haemoglobin below 10 g/dl (100 g/l)."""
     for match in _PLATELETS.finditer(text):
         if (value := _per_microlitre(match, 1_000.0)) is not None and 1_000 <= value < 100_000:
-            yield _mention("low_platelets", match, "present")
+            yield measured_mention("low_platelets", match, "present")
     for match in _WHITE_CELLS.finditer(text):
         if _FLUID.search(text[max(0, match.start() - 48) : match.start()]):
             continue
         if (value := _per_microlitre(match, 50.0)) is not None and 100 <= value < 4_000:
-            yield _mention("low_white_cells", match, "present")
+            yield measured_mention("low_white_cells", match, "present")
     for match in _HEMOGLOBIN.finditer(text):
         value = float(match.group(1).replace(",", ""))
         if not match.group(2) and (2 <= value < 10 or 20 <= value < 100):
-            yield _mention("low_hemoglobin", match, "present")
+            yield measured_mention("low_hemoglobin", match, "present")
 
 
 def _per_microlitre(match: re.Match[str], largest_in_thousands: float) -> float | None:
@@ -116,7 +115,3 @@ def _per_microlitre(match: re.Match[str], largest_in_thousands: float) -> float 
 def _is_grown(text: str) -> bool:
     years = age_in(text)
     return years is None or years >= _GROWN
-
-
-def _mention(finding_id: str, match: re.Match[str], status: FindingStatus) -> Mention:
-    return Mention(finding_id, *match.span(), 1, "latin", stated=status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +22,11 @@ class Mention:
     inner_negation: bool = False
     stated: FindingStatus | None = None
     """What it says by itself, as a measured value or "afebrile" does; "present" may still be denied or past."""
+
+
+def measured_mention(finding_id: str, match: re.Match[str], status: FindingStatus = "present") -> Mention:
+    """A finding that the number in `match` says."""
+    return Mention(finding_id, *match.span(), 1, "latin", stated=status)
 
 
 def keep_longest(mentions: Iterable[Mention]) -> list[Mention]:

@@ -86,12 +86,16 @@ def pressures(text: str) -> Iterator[tuple[re.Match[str], float, float]]:
     for pattern in patterns.PRESSURE:
         for match in pattern.finditer(text):
             systolic, diastolic = float(match.group(1)), float(match.group(2))
-            if 40 <= systolic <= 300 and 20 <= diastolic <= 200 and diastolic < systolic:
+            if _is_pressure(systolic, diastolic):
                 yield match, systolic, diastolic
     for match in patterns.SPELLED_PRESSURE.finditer(text):
         systolic, diastolic = _in_words(match.group(1)), _in_words(match.group(2))
-        if 40 <= systolic <= 300 and 20 <= diastolic <= 200 and diastolic < systolic:
+        if _is_pressure(systolic, diastolic):
             yield match, systolic, diastolic
+
+
+def _is_pressure(systolic: float, diastolic: float) -> bool:
+    return 40 <= systolic <= 300 and 20 <= diastolic <= 200 and diastolic < systolic
 
 
 def _in_words(numeral: str) -> float:
