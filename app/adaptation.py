@@ -27,6 +27,8 @@ ExclusionReason = Literal[
     "duplicate",  # the same case and label were counted already
 ]
 FeedbackOutcome = Literal["waiting", "unusable", "in_training", "promoted", "rejected"]
+MAX_REJECTIONS = 3
+"""Runs that may be rejected with a row before it is tried no more: one bad row must not hold up the loop for good."""
 WORKER = "worker"
 """The actor of what no person asked for."""
 

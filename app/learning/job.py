@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app import __version__
-from app.adaptation import Decision, LearningRun, VersionInfo
+from app.adaptation import MAX_REJECTIONS, Decision, LearningRun, VersionInfo
 from app.errors import AppError, ConflictError
 from app.fusion.artifact import FusionArtifact, load_artifact, save_artifact
 from app.fusion.identity import fusion_version
@@ -33,8 +33,6 @@ from app.versions.files import as_storage_failures
 from app.versions.registry import VersionRegistry
 
 GATE_FAILED = "gate_failed"
-MAX_REJECTIONS = 3
-"""Runs that may be rejected with a row before it is tried no more: one bad row must not hold up the loop for good."""
 
 
 class NothingToLearnError(AppError):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from app.adaptation import ActiveVersion, AuditEntry, FeedbackProgress, LearningRun, VersionInfo
+from app.adaptation import MAX_REJECTIONS, ActiveVersion, AuditEntry, FeedbackProgress, LearningRun, VersionInfo
 from app.errors import ArtifactError, ConflictError, NotFoundError, NotReadyError
 from app.services.activation import ACTIVATED, ACTIVATING, NOT_ACTIVATED, activate_version
 from app.services.host import ComponentHost, Components, RefusedVersion
@@ -142,7 +142,7 @@ class LearningService:
         active = parts.learning.runs.active()
         if active is not None:
             raise ConflictError("run_active", run_id=active.run_id)
-        if _waiting(parts).usable == 0:
+        if _waiting(parts).usable == 0 and not parts.learning.queue.rejected(MAX_REJECTIONS):
             raise ConflictError("nothing_to_learn")
         return parts.learning.runs.open("manual", requested_by or "", self._policy.run_settings)
 

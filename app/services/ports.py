@@ -218,6 +218,10 @@ class FeedbackQueuePort(Protocol):
         """Rows that no finished run has used, oldest first."""
         ...
 
+    def rejected(self, fewer_than: int) -> Sequence[QueuedFeedback]:
+        """Rows that fewer than so many rejected runs have used, and no promoted one."""
+        ...
+
 
 class AuditStore(Protocol):
     """The append-only log of who did what. Blocking; StorageError."""

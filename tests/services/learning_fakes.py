@@ -121,9 +121,14 @@ class FakeRuns:
 @dataclass
 class FakeQueue:
     rows: list[QueuedFeedback] = field(default_factory=list)
+    given_up_once: list[QueuedFeedback] = field(default_factory=list)
+    """Rows of a rejected run."""
 
     def waiting(self) -> Sequence[QueuedFeedback]:
         return self.rows
+
+    def rejected(self, fewer_than: int) -> Sequence[QueuedFeedback]:
+        return self.given_up_once if fewer_than > 1 else ()
 
 
 @dataclass

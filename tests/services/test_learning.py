@@ -111,6 +111,13 @@ async def test_no_run_is_opened_for_nothing(rows: list[Any]) -> None:
     assert learning.runs.runs == {}
 
 
+async def test_rows_of_a_rejected_run_may_be_tried_again_on_request() -> None:
+    learning = FakeLearning()
+    learning.queue.given_up_once = [queued("fb_1")]
+    async with serving(learning) as service:
+        assert (await service.start_run(CALLER)).trigger == "manual"
+
+
 async def test_a_server_that_does_not_learn_opens_no_run() -> None:
     learning = FakeLearning()
     learning.queue.rows = [queued("fb_1")]
