@@ -32,7 +32,7 @@ from app.storage.runs import RunRepository
 from app.versions.files import as_storage_failures
 from app.versions.registry import VersionRegistry
 
-GATE_FAILED = "gate_failed"
+GATE_FAILED, NOTHING_LEARNT = "gate_failed", "nothing_learnt"
 
 
 class NothingToLearnError(AppError):
@@ -117,7 +117,7 @@ class Job:
     # ----------------------------------------------------------------- after the gate
     def _conclude(self, candidate: Candidate, plan: Plan) -> None:
         verdict, run = candidate.verdict, self._run
-        reason = None if verdict.promotes else GATE_FAILED
+        reason = _reason(candidate)
         with self._registry.stage() as staged:
             with as_storage_failures():
                 version = _write(staged, candidate, plan.parent, run.run_id)
@@ -152,7 +152,7 @@ class Job:
             },
             "decision": {
                 "decision": "promote" if verdict.promotes else "reject",
-                "reason": None if verdict.promotes else GATE_FAILED,
+                "reason": _reason(candidate),
                 "failed": list(verdict.failed),
             },
         }
@@ -169,6 +169,13 @@ class Job:
             settings={**self._run.settings, "redefined": list(plan.changed)},
             code_revision=modification["code_revision"],
         )
+
+
+def _reason(candidate: Candidate) -> str | None:
+    """Why it is rejected: the weights are the parent's where no step of the training was better than none."""
+    if candidate.verdict.promotes:
+        return None
+    return NOTHING_LEARNT if candidate.record["protocol"]["training"]["best_step"] == 0 else GATE_FAILED
 
 
 def _write(folder: Path, candidate: Candidate, parent: FusionArtifact, run_id: str) -> str:

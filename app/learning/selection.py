@@ -115,11 +115,8 @@ def select(
     roles = _roles(list(kept), limits.held_out_share)
     examples = {key: _example(row, cases) for key, row in kept.items()}
     examples |= _weighted({key: examples[key] for key in kept if roles[key] == "train"}, limits)
-    earlier = {
-        key: _example(rows[-1], cases)
-        for key, rows in _grouped(_still_usable(learnt, cases, conditions, encoders), cases).items()
-        if key not in by_case
-    }
+    earlier_rows = _grouped(_still_usable(learnt, cases, conditions, encoders), cases)
+    earlier = {key: _example(rows[-1], cases) for key, rows in earlier_rows.items() if key not in by_case}
     earlier_roles = {key: _role(key, limits.held_out_share) for key in earlier}
     numbers = {row.feedback_id: key for key, row in kept.items()}
     return Selection(
@@ -129,7 +126,12 @@ def select(
         earlier_train=_having(earlier, earlier_roles, "train"),
         earlier_held_out=_having(earlier, earlier_roles, "held_out"),
         redefinitions=_redefinitions(
-            [examples[key] for key in kept if roles[key] != "held_out"], by_case, limits.corroboration
+            [
+                *(examples[key] for key in kept if roles[key] != "held_out"),
+                *(example for key, example in earlier.items() if earlier_roles[key] != "held_out"),
+            ],
+            _callers([*by_case.values(), *earlier_rows.values()]),
+            limits.corroboration,
         ),
         uses=tuple(_use(row, excluded, numbers, roles, examples) for row in waiting),
     )
@@ -241,14 +243,15 @@ def _sums(weights: Mapping[str, float], groups: Mapping[str, str]) -> dict[str, 
     return total
 
 
-def _redefinitions(
-    examples: Sequence[Example], by_case: Mapping[str, Sequence[QueuedFeedback]], corroboration: int
-) -> tuple[Redefinition, ...]:
-    """Conditions of which most cases are corrected to one other condition, by enough keys.
+def _callers(groups: Iterable[Sequence[QueuedFeedback]]) -> dict[str, set[str]]:
+    """Feedback id -> the keys that have spoken on its case, also in rows that were collapsed as duplicates."""
+    return {row.feedback_id: {other.caller for other in rows} for rows in groups for row in rows}
 
-    Every verdict on a case speaks, also those that were collapsed as duplicates.
-    """
-    callers = {rows[0].feedback_id: {row.caller for row in rows} for rows in by_case.values()}
+
+def _redefinitions(
+    examples: Sequence[Example], callers: Mapping[str, set[str]], corroboration: int
+) -> tuple[Redefinition, ...]:
+    """Conditions of which most cases are corrected to one other condition, by enough keys."""
     shown = Counter(example.shown for example in examples)
     moved: dict[tuple[str, str], list[Example]] = defaultdict(list)
     for example in examples:

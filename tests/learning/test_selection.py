@@ -24,7 +24,8 @@ def case(number: int, encoder: str = "o1") -> StoredCase:
 class Queue:
     """Feedback rows and the cases that they are about, as the database would give them."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "new") -> None:
+        self.name = name
         self.rows: list[QueuedFeedback] = []
         self.cases: dict[str, StoredCase] = {}
 
@@ -33,11 +34,11 @@ class Queue:
     ) -> str:
         """A verdict on case `number`: a confirmation where `label` is what was shown."""
         stored = case(number, encoder)
-        analysis_id = f"an_{len(self.rows)}"
+        analysis_id = f"an_{self.name}_{len(self.rows)}"
         self.cases[analysis_id] = StoredCase(analysis_id, stored.evidence, stored.encoders)
         corrects = label != shown
         row = QueuedFeedback(
-            feedback_id=f"fb_{len(self.rows)}",
+            feedback_id=f"fb_{self.name}_{len(self.rows)}",
             created_at=START + timedelta(seconds=len(self.rows)),
             caller=caller,
             is_correct=not corrects,
@@ -51,7 +52,7 @@ class Queue:
         return row.feedback_id
 
     def select(self, limits: Limits | None = None, learnt: Queue | None = None) -> Selection:
-        learnt = learnt or Queue()
+        learnt = learnt or Queue("old")
         return select(
             self.rows,
             learnt.rows,
@@ -184,7 +185,7 @@ def test_a_few_corrections_among_many_confirmations_are_no_new_meaning(queue: Qu
 
 
 def test_what_was_learnt_before_keeps_its_side_and_gives_way_to_a_new_verdict(queue: Queue):
-    learnt = Queue()
+    learnt = Queue("old")
     for number in range(50):
         learnt.add(number, "gout")
     queue.add(3, "sepsis")
@@ -202,3 +203,15 @@ def test_cases_are_equal_only_where_the_network_sees_the_same():
     assert case_key(case(1).evidence) != case_key(case(2).evidence)
     other = Evidence(case(1).evidence.embeddings, (Finding("fever", False, "", 0, 0),))
     assert case_key(case(1).evidence) != case_key(other)
+
+
+def test_a_meaning_that_comes_in_over_several_runs_is_seen(queue: Queue):
+    learnt = Queue("old")
+    for number in range(4):
+        learnt.add(number, "cellulitis", caller=f"clinician {number % 2}")
+    for number in range(10, 14):
+        queue.add(number, "cellulitis", caller=f"clinician {number % 2}")
+    limits = Limits(held_out_share=0.0)
+    assert queue.select(limits).redefinitions == ()
+    (found,) = queue.select(limits, learnt).redefinitions
+    assert (found.rows, found.keys) == (8, 2)
