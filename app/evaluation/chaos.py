@@ -40,15 +40,17 @@ STEPS: dict[str, float] = {
 decision stands, the pointer is switched and the run ended; swapping: the pointer was switched."""
 TARGETS = ("service", "learner", "trainer", "both")
 _LOOK_S = 0.01
-_STEP_S = 240.0
-"""A step that does not come within this time is not waited for: the kill comes anyhow."""
 _SETTLE_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class ChaosOptions:
+    """`step_s`: a step that does not come within this time is not waited for, the kill comes anyhow."""
+
     kills: int = 50
-    clients: int = 3
+    steps: tuple[str, ...] = tuple(STEPS)
+    clients: int = 2
+    step_s: float = 240.0
     seed: int = 0
 
 
@@ -118,9 +120,9 @@ def _kill_again_and_again(
     moments = random.Random(options.seed)  # noqa: S311 - when to kill
     steps: list[str] = []
     for number in range(1, options.kills + 1):
-        steps = steps or moments.sample(list(STEPS), len(STEPS))
+        steps = steps or moments.sample(options.steps, len(options.steps))
         step = steps.pop()
-        if not _await(site, step, chaos, clients):
+        if not _await(site, step, chaos, clients, options.step_s):
             chaos.missed_steps += 1
         time.sleep(moments.uniform(0.0, STEPS[step]))
         target = _kill(site, moments.choice(TARGETS))
@@ -133,10 +135,10 @@ def _kill_again_and_again(
             site.wait_ready()
 
 
-def _await(site: Site, step: str, chaos: Chaos, clients: Clients) -> bool:
+def _await(site: Site, step: str, chaos: Chaos, clients: Clients, step_s: float) -> bool:
     """Whether the step has begun."""
     before = len(chaos.versions)
-    deadline = time.monotonic() + _STEP_S
+    deadline = time.monotonic() + step_s
     while time.monotonic() < deadline:
         clients.check()
         if _has_begun(site, step, len(chaos.versions) > before):
@@ -157,11 +159,11 @@ def _has_begun(site: Site, step: str, is_switched: bool) -> bool:
         return False
     if step == "deciding":
         return run.decision is not None
-    return _is_held(run) and run.progress is not None and run.progress.step == step
-
-
-def _is_held(run: LearningRun) -> bool:
-    return run.lease_owner is not None and run.decision is None
+    if run.lease_owner is None or run.decision is not None:
+        return False
+    if step == "gating":
+        return run.state == "gating"
+    return run.progress is not None and run.progress.step == step
 
 
 def _kill(site: Site, target: str) -> str:

@@ -18,7 +18,7 @@ import httpx
 from app.evaluation.quality import request_body
 from app.training.samples import Sample
 
-_PAUSE_S = 0.3
+_PAUSE_S = 0.5
 """Between two cases of one client, so that training gets some of the processor, too."""
 _AGAIN_S = 0.1
 _TIMEOUT_S = 60.0

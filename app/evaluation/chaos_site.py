@@ -22,6 +22,7 @@ from app.storage.database import Database, open_database
 from app.storage.runs import RunRepository
 from app.versions.registry import VersionRegistry
 
+LEARNER = (sys.executable, "-m", "app.learning.worker")
 _READY_S = 180.0
 _STOP_S = 60.0
 
@@ -56,7 +57,10 @@ class KillableProcess:
             self._process.wait()
 
     def stop(self) -> None:
-        """As an operator does. RuntimeError where it does not end in time, or not with status 0."""
+        """As an operator does. RuntimeError where it does not end in time, or not in order.
+
+        One that has only begun to start ends by the signal itself.
+        """
         if self._process is None or self.pid is None:
             return
         self._process.terminate()
@@ -65,14 +69,21 @@ class KillableProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             raise RuntimeError(f"the {self.name} did not end when it was told to") from None
-        if status != 0:
+        if status not in {0, -signal.SIGTERM}:
             raise RuntimeError(f"the {self.name} ended with status {status}")
 
 
 class Site:
     """Database, versions, cache and logs of one service and one learner in `folder`. Killed at the end of the block."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        learner: tuple[str, ...] = LEARNER,
+        logs: Path | None = None,
+    ) -> None:
+        """`learner`: the command that is started as one; `logs`: another folder for what both write."""
         self.folder = folder
         self.url = f"http://127.0.0.1:{(port := _free_port())}"
         self.environment = {
@@ -86,11 +97,9 @@ class Site:
             **settings,
         }
         self.service = KillableProcess(
-            "service", (sys.executable, "-m", "app"), self.environment, folder / "service.log"
+            "service", (sys.executable, "-m", "app"), self.environment, (logs or folder) / "service.log"
         )
-        self.learner = KillableProcess(
-            "learner", (sys.executable, "-m", "app.learning.worker"), self.environment, folder / "learner.log"
-        )
+        self.learner = KillableProcess("learner", learner, self.environment, (logs or folder) / "learner.log")
         names = {name.upper(): name for name in Settings.model_fields}
         read = {names[name]: value for name, value in self.environment.items() if name in names}
         self.settings = Settings.load(**read)

@@ -40,6 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings.load()
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, _stop)
+    try:
+        return _attempt(settings, owner)
+    except StoppedError:  # before the run was claimed, or after it was left
+        return 0
+    except StorageError as error:  # not even given back: the learner that started this ends the lease
+        _log().warning("run_left_behind", code=error.code)
+        return 1
+
+
+def _attempt(settings: Settings, owner: str) -> int:
     database = open_database(settings.database_url)
     try:
         runs = RunRepository(database)

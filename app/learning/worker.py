@@ -33,6 +33,7 @@ from app.storage.location import parse_url
 from app.storage.purging import Purger
 from app.storage.runs import RunRepository
 
+EXIT_DEFECT = 1
 EXIT_BAD_SETTINGS = 2
 EXIT_REFUSED = 3
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -57,7 +58,7 @@ class Duty(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINER) -> int:
-    """0 after a signal; 2 for a bad setting, 3 for what must not be served. `trainer`: see `Trainer`."""
+    """0 after a signal, 1 for a defect, 2 for a bad setting, 3 for what must not be served. `trainer`: of `Trainer`."""
     parser = argparse.ArgumentParser(prog="python -m app.learning.worker", description=__doc__)
     parser.add_argument("--heartbeat", type=Path, help="a file whose time of change says when this process last looked")
     heartbeat: Path | None = parser.parse_args(arguments).heartbeat
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINE
         _work(settings, trainer, heartbeat)
     except ArtifactError as error:
         return _refuse(str(error), EXIT_REFUSED)
+    except Exception:  # noqa: BLE001 - a traceback on standard error would be no line of the log
+        _log().exception("unexpected_error")
+        return EXIT_DEFECT
     return 0
 
 
