@@ -37,6 +37,8 @@ class _Learner:
     started: float = 0.0
     next_start: float | None = 0.0
     """`time.monotonic()`; None: not again."""
+    is_told: bool = False
+    """To end."""
 
     def look(self) -> None:
         """Start it when it is time; see whether it has ended."""
@@ -48,6 +50,8 @@ class _Learner:
             self.process, self.started = _start(self.command), now
 
     def _plan(self, status: int, now: float) -> None:
+        if self.is_told:
+            return
         if status in _FINAL_STATUSES:
             self.next_start = None
             _say(f"the learner has ended with status {status}; the service goes on without it")
@@ -65,7 +69,7 @@ class _Learner:
         return max(0.0, self.next_start - time.monotonic())
 
     def tell(self, signal_number: int) -> None:
-        self.next_start = None
+        self.next_start, self.is_told = None, True
         if self.process is not None:
             self.process.send_signal(signal_number)
 

@@ -65,7 +65,8 @@ def test_every_dependency_of_a_pinned_package_is_pinned_and_fits():
 
 def test_every_import_is_pinned_and_the_service_needs_no_development_package():
     sources = [path for folder in ("app", "scripts") for path in (ROOT / folder).rglob("*.py")]
-    tools = {ROOT / "scripts" / name for name in ("train_towers.py", "evaluate.py", "benchmark.py")}
+    measuring = ("evaluate.py", "benchmark.py", "measure_learning.py", "swap_under_load.py")
+    tools = {ROOT / "scripts" / name for name in ("train_towers.py", *measuring)}
     served = [
         path
         for path in sources

@@ -91,7 +91,9 @@ def test_both_end_with_the_launcher_and_its_status_is_the_services(together: Tog
     assert together.process.returncode == 7
     assert (together.signalled("service"), together.signalled("learner")) == (how, signal.SIGTERM)
     assert not any(is_alive(pid) for pid in pids)
-    assert {"service speaks", "learner speaks"} <= set(output.splitlines()), "one output"
+    assert sorted(output.splitlines()) == ["learner speaks", "service speaks"], (
+        "one output, and nothing to say of an end"
+    )
 
 
 def test_a_service_that_ends_by_itself_takes_the_learner_along(together: Together) -> None:
