@@ -32,6 +32,8 @@ from app.storage.runs import RunRepository
 from app.versions.files import as_storage_failures
 from app.versions.registry import VersionRegistry
 
+MAX_ROWS = 5000
+"""Verdicts that wait, and verdicts of earlier runs, that one run reads: the newest. They must fit into its memory."""
 GATE_FAILED, NOTHING_LEARNT = "gate_failed", "nothing_learnt"
 
 
@@ -62,7 +64,8 @@ def make_plan(settings: Settings, queue: FeedbackQueue, registry: VersionRegistr
 
 
 def _select(settings: Settings, queue: FeedbackQueue, parent: FusionArtifact, asked: Mapping[str, Any]) -> Selection:
-    waiting, learnt = (*queue.rejected(MAX_REJECTIONS), *queue.waiting()), queue.learnt()
+    waiting = (*queue.rejected(MAX_REJECTIONS), *queue.waiting())[-MAX_ROWS:]
+    learnt = queue.learnt()[-MAX_ROWS:]
     named = [row.analysis_id for row in (*waiting, *learnt) if row.analysis_id is not None]
     keys = len(settings.api_keys) + len(settings.admin_keys)
     return select(

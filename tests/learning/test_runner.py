@@ -318,3 +318,15 @@ def test_a_run_cancelled_at_the_last_moment_leaves_no_version(world: ClinicWorld
     assert main(["--owner", "first"]) == 0
     assert state(world.database, run).state == "cancelled"
     assert registry(world).ids() == ()
+
+
+def test_one_run_reads_no_more_rows_than_fit(world: ClinicWorld, monkeypatch: pytest.MonkeyPatch):
+    short_training(monkeypatch)
+    small_clinic(world)
+    monkeypatch.setattr(job, "MAX_ROWS", 10)
+    run = opened(world)
+    assert main(["--owner", "first"]) == 0
+    assert sum(state(world.database, run).counts.values()) == 10
+    newest = RunRepository(world.database).feedback(world.given[-1])
+    oldest = RunRepository(world.database).feedback(world.given[0])
+    assert (newest.run_id, oldest.outcome) == (run.run_id, "waiting")
