@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from app.errors import StorageError
 DIGEST = "digest"
 _READABLE = 0o644
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LOCK_WAIT_S, _LOCK_POLL_S = 30.0, 0.01
 
 
 class DamagedDocumentError(ValueError):
@@ -100,11 +102,16 @@ def _sync(path: Path, flags: int) -> None:
 def locked(path: Path, *, folder: bool = False) -> Iterator[None]:
     """Hold an exclusive flock on a file, made where there is none, or on a folder; waits for other holders.
 
-    The kernel gives it back when its process ends, however that ends.
+    The kernel gives it back when its process ends, however that ends. StorageError("storage_locked") after 30 s: a
+    process that was stopped in the middle must not keep a service waiting for ever.
     """
     handle = os.open(path, os.O_RDONLY | (os.O_DIRECTORY if folder else os.O_CREAT), _READABLE)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        deadline = time.monotonic() + _LOCK_WAIT_S
+        while not _try_lock(handle):
+            if time.monotonic() >= deadline:
+                raise StorageError("storage_locked", reason="versions_lock")
+            time.sleep(_LOCK_POLL_S)
         yield
     finally:
         os.close(handle)
@@ -114,9 +121,14 @@ def is_locked(folder: Path) -> bool:
     """Whether somebody holds the folder now. FileNotFoundError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _try_lock(handle)
     finally:
         os.close(handle)
-    return False
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

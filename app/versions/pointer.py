@@ -90,12 +90,18 @@ class Pointer:
         try:
             present = self.read()
         except ArtifactError:
-            previous = _read(self._previous)
-            return 1 if previous is None else previous.sequence + 1
+            return self._previous_sequence() + 1
         if present is None:
             return 0
         write_sealed(self._previous, present.model_dump(mode="json"))
         return present.sequence
+
+    def _previous_sequence(self) -> int:
+        try:
+            previous = _read(self._previous)
+        except ArtifactError:
+            return 0
+        return 0 if previous is None else previous.sequence
 
 
 def _read(path: Path) -> PointerRecord | None:

@@ -38,7 +38,8 @@ class VersionRegistry:
     # ------------------------------------------------------------------------ what there is
     @property
     def base_version(self) -> str:
-        return fusion_version(self._base)
+        with as_storage_failures():
+            return fusion_version(self._base)
 
     def ids(self) -> tuple[str, ...]:
         """Every version that has a folder here, damaged or not, without the base version."""
@@ -53,6 +54,8 @@ class VersionRegistry:
         for version in self.ids():
             try:
                 found.append(self.info(version))
+            except NotFoundError:  # withdrawn since we looked
+                continue
             except ArtifactError as error:
                 structlog.get_logger("app.versions").warning("version_left_out", code=error.code, **error.params)
         found.sort(key=lambda info: (info.created_at or datetime.min.replace(tzinfo=UTC), info.version), reverse=True)
@@ -76,10 +79,11 @@ class VersionRegistry:
     def verify(self, version: str) -> None:
         """Hash every file. NotFoundError("version_not_found"), ArtifactError("version_damaged", version=, file=)."""
         folder = self.folder(version)
-        if folder == self._base:
-            verified_manifest(folder)
-            return
-        verify_record(version, folder)
+        with as_storage_failures():
+            if folder == self._base:
+                verified_manifest(folder)
+            else:
+                verify_record(version, folder)
 
     def _base_info(self) -> VersionInfo:
         return VersionInfo(self.base_version, parent=None, run_id=None, created_at=None)
@@ -190,6 +194,7 @@ class VersionRegistry:
                 present = self._present(expected)
                 if present is not None and present.version == version:
                     return present
+                self.folder(version)  # still there: a run may have withdrawn it since it was verified
                 return self._pointer.switch(Activation(version, by, run_id, audit_head, self._clock())).active()
 
     def _present(self, expected: str | None) -> ActiveVersion | None:

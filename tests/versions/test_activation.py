@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.adaptation import ActiveVersion
-from app.errors import AppError, ArtifactError, ConflictError, NotFoundError
+from app.errors import AppError, ArtifactError, ConflictError, NotFoundError, StorageError
+from app.versions.files import locked
 from app.versions.registry import VersionRegistry
 from tests.versions.folders import WHEN, publish, write_fusion
 from tests.versions.test_registry import damage
@@ -108,7 +109,46 @@ def test_an_activation_repairs_the_pointer_and_the_count_goes_on(registry: Versi
     assert registry.active().version == two
 
 
+def test_an_activation_repairs_the_pointer_where_the_one_before_is_damaged_too(
+    registry: VersionRegistry, root: Path
+) -> None:
+    one, two = publish(registry, "one"), publish(registry, "two")
+    for version in (one, two):
+        registry.activate(version, by="a")
+    for name in ("active.json", "previous.json"):
+        (root / name).write_text("{")
+    assert registry.activate(one, by="operator") == registry.active()
+    assert registry.active().version == one
+
+
 # ---------------------------------------------------------------------------- many at once
+def test_a_version_that_is_withdrawn_meanwhile_is_not_pointed_to(
+    registry: VersionRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = publish(registry, "one")
+
+    def verify_then_lose(_registry: VersionRegistry, name: str) -> None:
+        verify(name)
+        assert registry.withdraw("run_1") == 1
+
+    verify = registry.verify
+    monkeypatch.setattr(VersionRegistry, "verify", verify_then_lose)
+    monkeypatch.setattr(VersionRegistry, "_check_reads_the_same", lambda *_: None)
+    with pytest.raises(NotFoundError, match="version_not_found"):
+        registry.activate(version, by="a")
+    assert registry.active() == ActiveVersion(registry.base_version, 0)
+
+
+def test_a_lock_that_is_never_given_back_is_not_waited_for_for_ever(
+    registry: VersionRegistry, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = publish(registry, "one")
+    monkeypatch.setattr("app.versions.files._LOCK_WAIT_S", 0.05)
+    with locked(root / ".lock"), pytest.raises(StorageError, match="storage_locked"):
+        registry.activate(version, by="a")
+    assert registry.activate(version, by="a").sequence == 1
+
+
 def test_of_many_who_expect_the_same_one_wins(registry: VersionRegistry, root: Path, base: Path) -> None:
     versions = [publish(registry, str(number)) for number in range(6)]
     start = threading.Barrier(len(versions))

@@ -133,6 +133,32 @@ def test_a_damaged_record_is_seen_and_does_not_hide_the_others(
     assert set(registry.ids()) == {whole, hurt}
 
 
+def test_a_disk_that_does_not_read_is_a_storage_error(
+    registry: VersionRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = publish(registry, "one")
+    names = (version, registry.base_version)
+
+    def failing(_path: Path) -> str:
+        raise OSError(errno.EIO, "input/output error")
+
+    for module in ("app.versions.record", "app.fusion.identity"):
+        monkeypatch.setattr(f"{module}.file_sha256", failing)
+    for name in names:
+        with pytest.raises(StorageError, match="storage_unavailable"):
+            registry.verify(name)
+
+
+def test_a_version_that_goes_while_they_are_listed_is_left_out(
+    registry: VersionRegistry, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = publish(registry, "one"), publish(registry, "two")
+    listed = registry.ids()
+    shutil.rmtree(root / gone)
+    monkeypatch.setattr(VersionRegistry, "ids", lambda _registry: listed)
+    assert [info.version for info in registry.infos()] == [kept, registry.base_version]
+
+
 def test_a_copied_folder_is_no_other_version(registry: VersionRegistry) -> None:
     version = publish(registry, "one")
     copy = registry.folder(version).with_name("0" * 12)
