@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
-from app.adaptation import AuditEntry
+from app.adaptation import ActiveVersion, AuditEntry
 from app.errors import AppError, NotFoundError
 from app.observability import configure_logging
 from app.services.activation import ACTIVATED, ACTIVATING
@@ -95,20 +95,26 @@ def _chain(log: AuditLog, registry: VersionRegistry) -> Iterator[Finding]:
         yield Finding("pointer", "unreadable", pointer_fault)
         return
     detail = f"active {active.version}, activation {active.sequence}"
-    yield Finding("pointer", detail, _pointer_fault(log, active.version, head, has_pointer=active.sequence > 0))
+    yield Finding("pointer", detail, _pointer_fault(log, active, head))
 
 
-def _pointer_fault(log: AuditLog, version: str, head: str | None, *, has_pointer: bool) -> str | None:
+def _pointer_fault(log: AuditLog, active: ActiveVersion, head: str | None) -> str | None:
     intent = next((entry for entry in _entries(log, ACTIVATING) if entry.digest == head), None)
-    if has_pointer and (intent is None or intent.subject != version):
+    if active.sequence > 0 and (intent is None or intent.subject != active.version):
         return "the audit log knows nothing of this activation"
-    after = 0 if intent is None else intent.sequence
     last = None
-    for entry in _entries(log, ACTIVATED, after):
-        last = entry
-    if last is not None and last.subject != version:
+    for entry in _entries(log, ACTIVATED, 0 if intent is None else intent.sequence):
+        if _contradicts(entry, active):
+            last = entry
+    if last is not None:
         return f"the audit log says that {last.subject} was activated last, in entry {last.sequence}"
     return None
+
+
+def _contradicts(entry: AuditEntry, active: ActiveVersion) -> bool:
+    """By the number of the activation: of two at the same time, the earlier one may be written down later."""
+    number = entry.details["sequence"]
+    return number > active.sequence or (number == active.sequence and entry.subject != active.version)
 
 
 def _reports(database: Database) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import text
 
 from app.adaptation import ActiveVersion
-from app.services.activation import ACTIVATING, activate_version
+from app.services.activation import ACTIVATED, ACTIVATING, activate_version
 from app.storage.audit import AuditLog
 from app.storage.database import open_database
 from app.storage.runs import RunRepository
@@ -154,6 +154,16 @@ def test_a_kill_before_the_pointer_moved_is_sound(place: Place):
 def test_a_kill_after_the_pointer_moved_is_sound(place: Place):
     intent = place.log.append("operator", ACTIVATING, place.first, {})
     place.registry.activate(place.first, by="operator", audit_head=intent.digest)
+    assert place.faults() == []
+
+
+def test_two_activations_at_once_are_sound_in_whatever_order_they_are_written_down(place: Place):
+    base = place.registry.base_version
+    intents = {version: place.log.append("operator", ACTIVATING, version, {}) for version in (place.first, base)}
+    done = [place.registry.activate(version, by="a", audit_head=intents[version].digest) for version in intents]
+    for active in reversed(done):
+        place.log.append("operator", ACTIVATED, active.version, {"sequence": active.sequence})
+    assert place.registry.active().version == base
     assert place.faults() == []
 
 
