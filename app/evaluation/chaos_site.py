@@ -22,6 +22,7 @@ from app.storage.database import Database, open_database
 from app.storage.runs import RunRepository
 from app.versions.registry import VersionRegistry
 
+ROOT = Path(__file__).resolve().parents[2]
 LEARNER = (sys.executable, "-m", "app.learning.worker")
 _READY_S = 180.0
 _STOP_S = 60.0
@@ -47,7 +48,11 @@ class KillableProcess:
         if self.pid is None:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    self._command, env={**os.environ, **self._environment}, stdout=log, stderr=subprocess.STDOUT
+                    self._command,
+                    cwd=ROOT,
+                    env={**os.environ, **self._environment},
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
                 )
 
     def kill(self) -> None:
@@ -94,6 +99,7 @@ class Site:
             "CACHE_DIR": f"{folder}/cache",
             "API_KEYS": "",
             "ADMIN_KEYS": "",
+            "PYTHONPATH": str(ROOT),
             **settings,
         }
         self.service = KillableProcess(
@@ -147,6 +153,7 @@ class Site:
         """A command of the project with this site's settings."""
         return subprocess.run(
             (sys.executable, *arguments),
+            cwd=ROOT,
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,

@@ -16,11 +16,10 @@ from sqlalchemy import func, select, text
 from app.evaluation.chaos_cases import phrasebook_cases, reduced_learning_sets
 from app.evaluation.chaos_clients import ANALYZE, FEEDBACK, verdict
 from app.evaluation.chaos_site import Site
+from app.evaluation.chaos_trainer import chaos_learner
 from app.evaluation.quality import request_body
 from app.settings import Settings
 from app.storage.schema import AnalysisRow, EmbeddingRow, FeedbackRow
-from tests.integration.process import ROOT
-from tests.integration.quick_runner import QUICK_LEARNER
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
@@ -102,10 +101,9 @@ def test_a_full_disk_stops_nothing_for_good(small_disk: Path, tmp_path: Path) ->
         "LEARNING_POLL_S": "0.2",
         "LEARNING_LEASE_S": "2",
         "LEARNING_DATA_PATH": str(tmp_path / "learning"),
-        "PYTHONPATH": str(ROOT),
     }
     reduced_learning_sets(Settings(_env_file=None), tmp_path / "learning", 40)
-    with Site(small_disk, settings, QUICK_LEARNER, logs=tmp_path) as site, httpx.Client(base_url=site.url) as http:
+    with Site(small_disk, settings, chaos_learner(30), logs=tmp_path) as site, httpx.Client(base_url=site.url) as http:
         http.timeout = httpx.Timeout(60.0)
         site.start()
         site.wait_ready()

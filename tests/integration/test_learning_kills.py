@@ -12,9 +12,8 @@ import pytest
 from app.evaluation.chaos import ChaosOptions, run_chaos
 from app.evaluation.chaos_cases import phrasebook_cases, reduced_learning_sets
 from app.evaluation.chaos_site import Site
+from app.evaluation.chaos_trainer import chaos_learner
 from app.settings import Settings
-from tests.integration.process import ROOT
-from tests.integration.quick_runner import QUICK_LEARNER
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
@@ -29,10 +28,9 @@ def test_nothing_is_lost_doubled_or_half_done_by_kill_9(tmp_path: Path) -> None:
         "LEARNING_POLL_S": "0.2",
         "LEARNING_LEASE_S": "2",
         "LEARNING_DATA_PATH": str(tmp_path / "learning"),
-        "PYTHONPATH": str(ROOT),
     }
     reduced_learning_sets(Settings(_env_file=None), tmp_path / "learning", 40)
-    with Site(tmp_path, settings, QUICK_LEARNER) as site:
+    with Site(tmp_path, settings, chaos_learner(30)) as site:
         options = ChaosOptions(kills=len(STEPS), steps=STEPS, step_s=60.0)
         report = run_chaos(site, phrasebook_cases(), options, print)
     print(report)
