@@ -10,7 +10,7 @@ from typing import Any
 
 from app import __version__
 from app.adaptation import MAX_REJECTIONS, Decision, LearningRun, VersionInfo
-from app.errors import AppError, ConflictError
+from app.errors import AppError, ConflictError, LeaseLostError
 from app.fusion.artifact import FusionArtifact, load_artifact, save_artifact
 from app.fusion.identity import fusion_version
 from app.fusion.threads import use_one_thread
@@ -20,6 +20,7 @@ from app.learning.adapter import LoraOptions
 from app.learning.candidate import Candidate, Plan, make_candidate
 from app.learning.cases import load_learning_sets
 from app.learning.keeping import Keeper
+from app.learning.opening import NOTHING_TO_LEARN
 from app.learning.revision import code_revision
 from app.learning.selection import Limits, Selection, select
 from app.learning.training import TrainingOptions
@@ -113,7 +114,7 @@ class Job:
         try:
             candidate = make_candidate(plan, keeper.report, lambda: self._runs.gating(run_id, owner))
         except ValueError as error:
-            raise NothingToLearnError("nothing_to_learn") from error
+            raise NothingToLearnError(NOTHING_TO_LEARN) from error
         keeper.report("publishing", 0.0, {})
         self._conclude(candidate, plan)
 
@@ -132,6 +133,8 @@ class Job:
         decision: Decision = "promote" if verdict.promotes else "reject"
         try:
             self._runs.decide(run.run_id, self._owner, decision, reason, version if verdict.promotes else None, record)
+        except LeaseLostError:  # another attempt goes on: what is published may be what it has decided on
+            raise
         except ConflictError:  # cancelled at the last moment
             self._registry.withdraw(run.run_id)
             raise

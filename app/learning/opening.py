@@ -16,6 +16,8 @@ from app.services.usable import exclusion_of
 
 RETRY_FAILED_AFTER = timedelta(hours=1)
 """What a failed run had selected counts as new again after this time: the cause may have gone."""
+NOTHING_TO_LEARN = "nothing_to_learn"
+"""Why a run failed whose rows left nothing to train on, or nothing to hold out. The same rows would do so again."""
 _IDLE_SHARE = 50
 """Counting takes at most a fiftieth of the time, however long the queue is."""
 
@@ -99,6 +101,7 @@ class RunOpener:
         last = next(iter(self._runs.recent(1)), None)
         if last is None:
             return None
-        if last.state == "failed" and last.finished_at and self._clock() - last.finished_at >= RETRY_FAILED_AFTER:
+        has_failed = last.state == "failed" and last.reason != NOTHING_TO_LEARN
+        if has_failed and last.finished_at and self._clock() - last.finished_at >= RETRY_FAILED_AFTER:
             return None
         return last.started_at or last.created_at

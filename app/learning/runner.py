@@ -21,7 +21,7 @@ from app.errors import AppError, ArtifactError, ConflictError, LeaseLostError, S
 from app.learning.job import Job, NothingToLearnError
 from app.learning.keeping import CancelledRunError, Keeper, ShortOfMemoryError, StoppedError
 from app.observability import configure_logging
-from app.services.activation import activate_version
+from app.services.activation import ACTIVATED, activate_version
 from app.settings import Settings
 from app.storage.audit import AuditLog
 from app.storage.database import Database, open_database
@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _attempt(settings, owner)
     except StoppedError:  # before the run was claimed, or after it was left
         return 0
+    except LeaseLostError:  # it was over, or another's, before it could be given back or ended
+        _log().warning("lease_lost")
+        return 1
     except StorageError as error:  # not even given back: the learner that started this ends the lease
         _log().warning("run_left_behind", code=error.code)
         return 1
@@ -127,21 +130,25 @@ class Attempt:
             self._settle(self._runs.get(self._run.run_id))
 
     def _settle(self, run: LearningRun) -> None:
-        """What the gate said becomes true: may be repeated after a kill at any point."""
+        """What the gate said becomes true, once: may be repeated after a kill at any point."""
         if run.decision != "promote" or run.candidate_version is None:
             self._runs.finish(run.run_id, self._owner, "rejected", run.reason)
             return
         version, active = run.candidate_version, self._registry.active().version
-        if active not in {run.parent_version, version}:  # somebody activated another one meanwhile
-            self._runs.finish(run.run_id, self._owner, "failed", PARENT_REPLACED)
-            return
-        if active != version:
+        if active != version and not self._was_activated(version):
+            if active != run.parent_version:  # somebody activated another one meanwhile
+                self._runs.finish(run.run_id, self._owner, "failed", PARENT_REPLACED)
+                return
             try:
                 activate_version(self._registry, self._audit, version, by=WORKER, expected=run.parent_version)
             except ConflictError:
                 self._runs.finish(run.run_id, self._owner, "failed", PARENT_REPLACED)
                 return
         self._runs.finish(run.run_id, self._owner, "promoted", None)
+
+    def _was_activated(self, version: str) -> bool:
+        """By an attempt that died before it could end the run. Whoever went back since is not overruled."""
+        return bool(self._audit.entries(limit=1, subject=version, action=ACTIVATED))
 
 
 def _log() -> structlog.stdlib.BoundLogger:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.learning.opening import RETRY_FAILED_AFTER, Learnable, RunOpener
+from app.learning.opening import NOTHING_TO_LEARN, RETRY_FAILED_AFTER, Learnable, RunOpener
 from tests.learning.runs_fakes import ENCODERS, NOW, FakeQueue, FakeRuns, a_row, a_run
 
 LEARNABLE = Learnable(frozenset({"migraine", "gout"}), ENCODERS)
@@ -62,6 +62,13 @@ def test_what_a_failed_run_has_left_is_tried_again_after_a_while() -> None:
 def test_a_rejected_run_is_not_repeated_however_long_it_is_ago() -> None:
     runs = FakeRuns(past=(a_run("rejected", started_at=NOW, finished_at=LATER),))
     assert opener(runs, FakeQueue([a_row(NOW)] * 3), now=LATER + timedelta(days=300)).open_if_due() is None
+
+
+def test_rows_that_left_nothing_to_learn_are_not_tried_again_by_themselves() -> None:
+    runs = FakeRuns(past=(a_run("failed", reason=NOTHING_TO_LEARN, started_at=NOW, finished_at=LATER),))
+    left, new = a_row(NOW), a_row(NOW + timedelta(seconds=1))
+    assert opener(runs, FakeQueue([left] * 3), now=LATER + timedelta(days=300)).open_if_due() is None
+    assert opener(runs, FakeQueue([left, *[new] * 3]), now=LATER + timedelta(days=300)).open_if_due() is not None
 
 
 def test_another_worker_may_be_first() -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from app.adaptation import LearningRun
 from app.fusion.artifact import load_artifact
-from app.learning import job, keeping
+from app.learning import job, keeping, runner
 from app.learning.runner import main
+from app.services.activation import activate_version
 from app.storage.audit import AuditLog
 from app.storage.database import Database, open_database
 from app.storage.runs import RunRepository
@@ -199,6 +200,69 @@ def test_a_version_that_somebody_activated_meanwhile_is_not_replaced(
     ended = state(world.database, later)
     assert (ended.state, ended.reason, ended.parent_version) == ("failed", "parent_replaced", small)
     assert registry(world).active().version == PARENT.version
+
+
+def test_who_went_back_before_a_dead_worker_could_end_its_run_is_not_overruled(
+    world: ClinicWorld, monkeypatch: pytest.MonkeyPatch
+):
+    short_training(monkeypatch)
+    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    small_clinic(world)
+    run = opened(world)
+
+    def die(*_arguments: object, **_values: object) -> None:
+        raise SystemExit(9)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(RunRepository, "finish", die)
+        with pytest.raises(SystemExit):
+            main(["--owner", "first"])
+    promoted = registry(world).active().version
+    assert promoted == state(world.database, run).candidate_version
+    activate_version(registry(world), AuditLog(world.database), PARENT.version, by="operator")
+    RunRepository(world.database).release("first")
+    assert main(["--owner", "second"]) == 0
+    assert state(world.database, run).state == "promoted"
+    assert registry(world).active().version == PARENT.version
+
+
+def test_an_attempt_that_lost_its_run_takes_nothing_from_the_one_that_has_it(
+    world: ClinicWorld, monkeypatch: pytest.MonkeyPatch
+):
+    short_training(monkeypatch)
+    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    small_clinic(world)
+    run = opened(world)
+    publish = VersionRegistry.publish
+
+    def lose(versions: VersionRegistry, *arguments: object) -> str:
+        published = publish(versions, *arguments)  # type: ignore[arg-type]
+        runs = RunRepository(world.database)
+        runs.release("first")
+        assert runs.claim("second", 60.0, 3) is not None
+        return published
+
+    monkeypatch.setattr(VersionRegistry, "publish", lose)
+    assert main(["--owner", "first"]) == 1
+    left = state(world.database, run)
+    assert (left.state, left.lease_owner) == ("running", "second")
+    assert len(registry(world).ids()) == 1
+
+
+def test_told_to_end_when_the_run_is_over_it_ends_without_a_traceback(
+    world: ClinicWorld, monkeypatch: pytest.MonkeyPatch
+):
+    run = opened(world)
+    finish = RunRepository.finish
+
+    def finish_and_stop(*arguments: object) -> None:
+        finish(*arguments)  # type: ignore[arg-type]
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RunRepository, "finish", finish_and_stop)
+    monkeypatch.setattr(runner.Job, "decide", lambda *_arguments: None)
+    assert main(["--owner", "first"]) == 1
+    assert state(world.database, run).state == "rejected"
 
 
 def test_a_cancelled_run_ends_and_its_feedback_waits(world: ClinicWorld, monkeypatch: pytest.MonkeyPatch):
