@@ -159,7 +159,7 @@ LABELS: dict[str, Phrase] = {
     "gate_cases": Phrase("Gate set, cases", "관문 세트 사례 수"),
     "gate_digest": Phrase("Gate set, digest", "관문 세트 해시"),
     "emergencies": Phrase("Emergencies, cases", "응급 사례 수"),
-    "held_out_rows": Phrase("Held-out feedback; from earlier runs", "평가용 피드백; 그중 이전 실행분"),
+    "held_out_rows": Phrase("Held-out feedback; from earlier runs", "평가용 피드백; 이전 실행분"),
     "seed": Phrase("Seed", "시드"),
     "steps": Phrase("Steps; best", "스텝; 최적"),
     "train_loss": Phrase("Training loss", "학습 손실"),
