@@ -88,7 +88,7 @@ def _in_words(told: dict[str, Any]) -> str:
     else:
         lines.append("no version had learnt from them")
     if told["descendants"]:
-        lines.append(f"versions made from those: {', '.join(told['descendants'])}")
+        lines.append(f"versions made from those or after them: {', '.join(told['descendants'])}")
     if told["stopped_runs"]:
         lines.append(f"training runs stopped, for they used them: {', '.join(told['stopped_runs'])}")
     return "".join(f"{line}\n" for line in lines)

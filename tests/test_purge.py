@@ -78,7 +78,7 @@ def test_what_had_learnt_from_it_is_said(database: Database, capsys: pytest.Capt
     assert main(["--analysis", str(row.analysis_id)]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
         f"versions that had learnt from them: {CANDIDATE}",
-        f"versions made from those: {'2' * 12}",
+        f"versions made from those or after them: {'2' * 12}",
         f"training runs stopped, for they used them: {run.run_id}",
     ]
 

@@ -16,17 +16,21 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.adaptation import WORKER
 from app.errors import NotFoundError
 from app.storage.audit import Clock, append_entry, utc_now
 from app.storage.database import Database
 from app.storage.run_feedback import EXCLUDED
-from app.storage.schema import AnalysisRow, EmbeddingRow, FeedbackRow, LearningRunRow, RunFeedbackRow
+from app.storage.schema import PROMOTED, AnalysisRow, EmbeddingRow, FeedbackRow, LearningRunRow, RunFeedbackRow
 
 _CHUNK = 200
 _WIPE_TRIES, _WIPE_WAIT_S = 10, 0.2
+_RUNS = select(LearningRunRow).options(
+    defer(LearningRunRow.report), defer(LearningRunRow.settings), defer(LearningRunRow.counts)
+)
+"""Without what is long: a purge of many analyses reads them for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class PurgeReport:
     versions: tuple[str, ...]
     """Versions that were trained or judged with the removed feedback. They keep what they learnt."""
     descendants: tuple[str, ...]
-    """Versions that were made from one of those."""
+    """Versions that were made from one of those, or by a later run: it trains again on what was promoted before."""
     stopped_run: str | None
     """The training run that was using the feedback, and is being cancelled for that."""
     is_wiped: bool = True
@@ -110,19 +114,20 @@ class Purger:
     def _remove(self, session: Session, feedback: Select[str], analysis_id: str | None) -> PurgeReport:
         """`feedback` chooses ids; the analysis with its embeddings goes too where one is given."""
         runs = _runs_that_used(session, feedback)
+        later = _runs_after(session, runs)
         rows = session.scalar(select(func.count()).select_from(feedback.subquery())) or 0
         embeddings = _count_embeddings(session, analysis_id)
         session.execute(delete(FeedbackRow).where(FeedbackRow.id.in_(feedback)))
         session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
-        versions = {run.candidate_version for run in runs if run.decision == "promote" and run.candidate_version}
+        versions = _promoted(runs)
         report = PurgeReport(
             analysis_sha256=None if analysis_id is None else hashlib.sha256(analysis_id.encode()).hexdigest(),
             analyses=0 if analysis_id is None else 1,
             embeddings=embeddings,
             feedback=rows,
             versions=tuple(sorted(versions)),
-            descendants=_descendants(session, versions),
-            stopped_run=self._stop(session, runs),
+            descendants=tuple(sorted((_descendants(session, versions) | _promoted(later)) - versions)),
+            stopped_run=self._stop(session, (*runs, *later)),
         )
         append_entry(
             session,
@@ -166,22 +171,33 @@ def _runs_that_used(session: Session, feedback: Select[str]) -> list[LearningRun
     using = select(RunFeedbackRow.run_id).where(
         RunFeedbackRow.feedback_id.in_(feedback), RunFeedbackRow.role != EXCLUDED
     )
-    return list(session.scalars(select(LearningRunRow).where(LearningRunRow.id.in_(using))))
+    return list(session.scalars(_RUNS.where(LearningRunRow.id.in_(using))))
 
 
-def _descendants(session: Session, versions: Iterable[str]) -> tuple[str, ...]:
-    """Versions whose line of parents has one of `versions` in it, sorted, without those themselves."""
+def _runs_after(session: Session, runs: Iterable[LearningRunRow]) -> list[LearningRunRow]:
+    """Runs that began after one of `runs` was promoted: they may have trained again on what that one had used."""
+    promoted_at = min((run.finished_at for run in runs if run.state == PROMOTED and run.finished_at), default=None)
+    if promoted_at is None:
+        return []
+    return list(session.scalars(_RUNS.where(LearningRunRow.started_at >= promoted_at)))
+
+
+def _promoted(runs: Iterable[LearningRunRow]) -> set[str]:
+    return {run.candidate_version for run in runs if run.decision == "promote" and run.candidate_version}
+
+
+def _descendants(session: Session, versions: Iterable[str]) -> set[str]:
+    """Versions whose line of parents has one of `versions` in it."""
     chosen = select(LearningRunRow.parent_version, LearningRunRow.candidate_version).where(
         LearningRunRow.decision == "promote"
     )
     lines = [(parent, child) for parent, child in session.execute(chosen) if parent and child]
-    first = set(versions)
-    reached, grown = set(first), True
+    reached, grown = set(versions), True
     while grown:
         children = {child for parent, child in lines if parent in reached}
         grown = not children <= reached
         reached |= children
-    return tuple(sorted(reached - first))
+    return reached
 
 
 def _count_embeddings(session: Session, analysis_id: str | None) -> int:

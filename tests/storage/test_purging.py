@@ -19,7 +19,17 @@ from app.storage.feedback_queue import FeedbackQueue
 from app.storage.purging import Purger, PurgeReport
 from app.storage.runs import RunRepository
 from app.storage.schema import AnalysisRow, EmbeddingRow, FeedbackRow, RunFeedbackRow
-from tests.storage.learning_samples import ATTEMPTS, CANDIDATE, LEASE_S, PARENT, claimed, ended, use, verdict
+from tests.storage.learning_samples import (
+    ATTEMPTS,
+    CANDIDATE,
+    LEASE_S,
+    PARENT,
+    StandingClock,
+    claimed,
+    ended,
+    use,
+    verdict,
+)
 from tests.storage.samples import QUOTE, analysis, evidence, give
 
 SECRET_COMMENT = "환자 김철수, 010-1234-5678"
@@ -89,13 +99,16 @@ def test_the_log_knows_the_analysis_by_a_digest_alone(database: Database, purger
     assert gone not in repr(entry)
 
 
-def test_the_versions_that_had_learnt_from_it_are_named(database: Database, runs: RunRepository, purger: Purger):
+def test_the_versions_that_had_learnt_from_it_are_named(
+    database: Database, runs: RunRepository, purger: Purger, clock: StandingClock
+):
     gone, other = store(database), store(database)
     (row,), (other_row,) = feedback_of(database, gone), feedback_of(database, other)
+    ended(runs, [use(verdict(database))], parent=PARENT, candidate="9" * 12)
+    clock.advance(60)
     ended(runs, [use(row), use(other_row)], candidate=CANDIDATE)
     ended(runs, [use(row, "held_out")], parent=CANDIDATE, candidate="2" * 12)
     ended(runs, [use(verdict(database))], parent="2" * 12, candidate="3" * 12)
-    ended(runs, [use(verdict(database))], parent=PARENT, candidate="9" * 12)
     ended(runs, [use(verdict(database))], "rejected", parent="3" * 12, candidate="8" * 12)
     report = purger.purge_analysis(gone)
     assert (report.versions, report.descendants) == ((CANDIDATE, "2" * 12), ("3" * 12,))
@@ -106,6 +119,16 @@ def test_the_versions_that_had_learnt_from_it_are_named(database: Database, runs
     assert runs.feedback(other_row).version == CANDIDATE
     with pytest.raises(NotFoundError):
         runs.feedback(row)
+
+
+def test_a_later_run_has_trained_again_on_what_was_promoted_from_whatever_version_it_began(
+    database: Database, runs: RunRepository, purger: Purger
+):
+    gone = store(database)
+    ended(runs, [use(row) for row in feedback_of(database, gone)], candidate=CANDIDATE)
+    ended(runs, [use(verdict(database))], parent=PARENT, candidate="9" * 12)  # after a rollback
+    report = purger.purge_analysis(gone)
+    assert (report.versions, report.descendants) == ((CANDIDATE,), ("9" * 12,))
 
 
 @pytest.mark.parametrize("state", ["rejected", "failed", "cancelled"])
@@ -134,6 +157,23 @@ def test_a_run_that_uses_it_is_stopped(database: Database, runs: RunRepository, 
     assert [entry.action for entry in AuditLog(database).entries()][-2:] == ["run.cancel_requested", "data.purged"]
     runs.finish(run_id, "w1", "cancelled", "cancel_requested")
     assert [row.feedback_id for row in FeedbackQueue(database).waiting()] == [kept]
+
+
+def test_a_run_that_trains_again_on_what_was_promoted_is_stopped(
+    database: Database, runs: RunRepository, purger: Purger
+):
+    gone = store(database)
+    ended(runs, [use(row) for row in feedback_of(database, gone)])
+    run_id = claimed(runs).run_id
+    assert purger.purge_analysis(gone).stopped_run == run_id
+    assert runs.heartbeat(run_id, "w1", LEASE_S, None) is True
+
+
+def test_a_run_that_nobody_has_begun_goes_on(database: Database, runs: RunRepository, purger: Purger):
+    gone = store(database)
+    ended(runs, [use(row) for row in feedback_of(database, gone)])
+    runs.open("manual", "", {})
+    assert purger.purge_analysis(gone).stopped_run is None
 
 
 def test_a_run_that_only_left_it_out_goes_on(database: Database, runs: RunRepository, purger: Purger):
