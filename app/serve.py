@@ -47,7 +47,15 @@ class _Learner:
             self.process = None
             self._plan(status, now)
         if self.process is None and self.next_start is not None and now >= self.next_start:
+            self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        try:
             self.process, self.started = _start(self.command), now
+        except OSError as error:  # no process, or no memory for one: the service is not to end for that
+            delay = self.patience.next_delay()
+            self.next_start = now + delay
+            _say(f"the learner cannot be started ({error.strerror}); it is tried again in {delay:.0f} s")
 
     def _plan(self, status: int, now: float) -> None:
         if self.is_told:

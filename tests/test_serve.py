@@ -134,6 +134,18 @@ def test_a_learner_that_cannot_start_is_left_and_the_service_goes_on(together: T
     assert len(together.pids("learner")) == 1
 
 
+def test_a_learner_that_no_process_can_be_made_for_is_tried_again_and_the_service_goes_on(tmp_path: Path) -> None:
+    missing, service = tmp_path / "learner", [sys.executable, "-S", "-c", "import time; time.sleep(0.5)"]
+    code = (
+        f"import sys; from app.serve import main; sys.exit(main({service!r}, [{str(missing)!r}], first_delay_s=0.05))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert ended.returncode == 0
+    assert ended.stderr.count("the learner cannot be started (No such file or directory); it is tried again") >= 2
+
+
 def test_nothing_is_left_of_a_launcher_that_is_killed(together: Together) -> None:
     together.start()
     pids = [together.pid("service"), together.pid("learner")]
