@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import httpx
@@ -55,7 +55,10 @@ _TIMES = re.compile(rb'"timings_ms":\{[^}]*\},')
 
 @dataclass
 class Load:
-    """`clients` that ask the same `cases` in turn, over and over, until the block ends."""
+    """`clients` that ask the same `cases` in turn, over and over, until the block ends.
+
+    What a client meets that is neither an answer nor a broken connection is raised at the end of the block.
+    """
 
     url: str
     clients: int
@@ -64,17 +67,19 @@ class Load:
     errors: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
     _pool: ThreadPoolExecutor | None = None
+    _asking: list[Future[None]] = field(default_factory=list)
 
     def __enter__(self) -> Load:
         self._pool = ThreadPoolExecutor(self.clients, thread_name_prefix="client")
-        for number in range(self.clients):
-            self._pool.submit(self._ask_on, number)
+        self._asking = [self._pool.submit(self._ask_on, number) for number in range(self.clients)]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         if self._pool is not None:
             self._pool.shutdown()
+        for client in self._asking:
+            client.result()
 
     def _ask_on(self, number: int) -> None:
         turns = itertools.islice(itertools.cycle(self.cases), number, None)

@@ -1,6 +1,11 @@
 import json
+import threading
 
-from app.evaluation.swapping import Answer, comparable, mixed_versions, percentiles_ms
+import httpx
+import pytest
+
+from app.evaluation import swapping
+from app.evaluation.swapping import Answer, Load, comparable, mixed_versions, percentiles_ms
 
 
 def answer(began: float, ended: float, version: str = "a", body: bytes = b"A") -> Answer:
@@ -26,3 +31,15 @@ def test_an_answer_that_says_what_its_version_does_not_is_mixed() -> None:
 def test_a_window_holds_what_was_under_way_in_it() -> None:
     answers = [answer(0.0, 1.0), answer(0.9, 3.0), answer(2.5, 2.6), answer(4.0, 5.0)]
     assert percentiles_ms(answers, [(1.5, 2.55)]) == {"answers": 2, "p50_ms": 100.0, "p90_ms": 2100.0, "p99_ms": 2100.0}
+
+
+def test_a_client_that_meets_what_no_service_should_say_is_not_lost_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def ask(_client: httpx.Client, _case: int) -> Answer:
+        asked.set()
+        raise ValueError("no JSON")
+
+    monkeypatch.setattr(swapping, "ask", ask)
+    with pytest.raises(ValueError, match="no JSON"), Load("http://127.0.0.1:9", 2, (0,)):
+        assert asked.wait(10)
