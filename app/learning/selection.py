@@ -7,7 +7,8 @@ Protection against mistaken and malicious verdicts, in this order:
 * the same case (equal evidence, whoever sent it how often) counts once; where verdicts on it disagree, none counts;
 * a correction that no other case bears out (the same answer corrected to the same condition) counts for a quarter;
 * one API key's rows together count for at most `key_cap` rows; one label's for at most `label_share` of all;
-* held-out and validation rows are set apart by a hash of the case, so a case never changes sides between runs.
+* held-out and validation rows are set apart by a hash of the case, so a case stays on its side from run to run, unless
+  chance leaves a side nearly empty (`_roles`).
 
 Nothing is deleted: what a row was used for, or why not, is recorded with the run.
 """
