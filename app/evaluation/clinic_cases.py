@@ -107,7 +107,6 @@ def _dev_sets(data: DataFolder, book: Phrasebook) -> dict[str, list[_Keyed]]:
         "cxr": _numbered(data.chest_xrays("dev")),
         "heart": _numbered(data.heart_sounds("dev")),
     }
-    sets["cxr"] = [item for item in sets["cxr"] if not in_gate("video", str(item.key))]  # the same pictures, as films
     return {
         name: [item for item in pool if item.sample.condition_id and not in_gate(name, str(item.key))]
         for name, pool in sets.items()

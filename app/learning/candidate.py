@@ -36,6 +36,8 @@ class Plan:
     sets: LearningSets
     specialties: tuple[str, ...]
     """Of each condition of the label list."""
+    base: FusionArtifact | None = None
+    """The version that the service came with, where `parent` is another one."""
     redefined: Collection[str] = ()
     options: TrainingOptions = field(default_factory=TrainingOptions)
     margins: Margins = field(default_factory=Margins)
@@ -93,6 +95,7 @@ def make_candidate(plan: Plan, report: Report, on_gate: Callable[[], None] = lam
         Version(trained.network, calibration, severities),
         GateCases(sets.gate, sets.emergencies, held_out, changed, plan.specialties),
         plan.margins,
+        base=None if plan.base is None else Version(plan.base.network, plan.base.calibration, severities),
     )
     record = {
         "modification": _modification(plan, trained, len(replay)),

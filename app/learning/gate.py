@@ -31,6 +31,8 @@ class Margins:
     gate_accuracy: float = 0.05
     """Over everything, conditions with a new local meaning among them: how much one run may redefine."""
     unchanged_accuracy: float = 0.01
+    cumulative_accuracy: float = 0.03
+    """Against the base version: what many small losses, each within its margin, may come to."""
     gate_ece: float = 0.02
     triage_under: float = 0.011
     """One of about a hundred expert triages."""
@@ -113,11 +115,17 @@ _MIN_SPECIALTY_CASES = 20
 _HIGH = {"high", "critical"}
 
 
-def judge(serving: Version, candidate: Version, cases: GateCases, margins: Margins) -> Verdict:
-    """ValueError without held-out feedback: there would be nothing that says the candidate is better."""
+def judge(
+    serving: Version, candidate: Version, cases: GateCases, margins: Margins, *, base: Version | None = None
+) -> Verdict:
+    """ValueError without held-out feedback: there would be nothing that says the candidate is better.
+
+    `base`: the version that the service came with, where another one serves.
+    """
     if not cases.held_out:
         raise ValueError("no held-out feedback")
     old, new = (_Figures.of(version, cases) for version in (serving, candidate))
+    first = old if base is None else _Figures.of(base, cases)
     specialties = tuple(_specialties(old, new, cases, margins.specialty_loss))
     worst = max((row.candidate_loss - row.serving_loss for row in specialties), default=0.0)
     held = cases.held_out
@@ -129,6 +137,12 @@ def judge(serving: Version, candidate: Version, cases: GateCases, margins: Margi
             old.accuracy(cases.redefined),
             new.accuracy(cases.redefined),
             margins.unchanged_accuracy,
+        ),
+        _no_lower(
+            "cumulative_accuracy",
+            first.accuracy(cases.redefined),
+            new.accuracy(cases.redefined),
+            margins.cumulative_accuracy,
         ),
         _no_higher("gate_ece", old.ece(cases.redefined), new.ece(cases.redefined), margins.gate_ece),
         _no_higher("triage_under", old.triage_under, new.triage_under, margins.triage_under),

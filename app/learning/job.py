@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from app import __version__
 from app.adaptation import MAX_REJECTIONS, Decision, LearningRun, VersionInfo
-from app.errors import AppError, ConflictError, LeaseLostError
+from app.errors import AppError, ConflictError, LeaseLostError, NotFoundError
 from app.fusion.artifact import FusionArtifact, load_artifact, save_artifact
 from app.fusion.identity import fusion_version
 from app.fusion.threads import use_one_thread
@@ -51,10 +52,12 @@ def make_plan(settings: Settings, queue: FeedbackQueue, registry: VersionRegistr
     version = registry.active().version
     registry.verify(version)
     parent = load_artifact(registry.folder(version))
+    base = None if version == registry.base_version else load_artifact(registry.folder(registry.base_version))
     conditions = load_files(DATA_FOLDER).conditions
     return Plan(
         parent=parent,
-        selection=_select(settings, queue, parent, asked),
+        base=base,
+        selection=_select(settings, queue, parent, asked, lineage(registry, version)),
         sets=load_learning_sets(settings.learning_data_path, parent.config),
         specialties=tuple(conditions[name].specialty for name in parent.config.conditions),
         redefined=tuple(registry.info(version).settings.get("redefined", ())),
@@ -64,9 +67,25 @@ def make_plan(settings: Settings, queue: FeedbackQueue, registry: VersionRegistr
     )
 
 
-def _select(settings: Settings, queue: FeedbackQueue, parent: FusionArtifact, asked: Mapping[str, Any]) -> Selection:
+def lineage(registry: VersionRegistry, version: str) -> tuple[str, ...]:
+    """The version and those that it was made from, as far as they are still there."""
+    found = [version]
+    with suppress(NotFoundError):
+        while (parent := registry.info(found[-1]).parent) is not None:
+            found.append(parent)
+    return tuple(found)
+
+
+def _select(
+    settings: Settings,
+    queue: FeedbackQueue,
+    parent: FusionArtifact,
+    asked: Mapping[str, Any],
+    versions: Collection[str],
+) -> Selection:
+    """`versions`: whose feedback is trained on again. What a version that was rolled back had learnt is not."""
     waiting = (*queue.rejected(MAX_REJECTIONS), *queue.waiting())[-MAX_ROWS:]
-    learnt = queue.learnt()[-MAX_ROWS:]
+    learnt = queue.learnt(versions)[-MAX_ROWS:]
     named = [row.analysis_id for row in (*waiting, *learnt) if row.analysis_id is not None]
     keys = len(settings.api_keys) + len(settings.admin_keys)
     return select(

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     owner: str = parser.parse_args(arguments).owner
     settings = Settings.load()
     configure_logging(settings.log_level, settings.log_format)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     try:
         return _attempt(settings, owner)
     except StoppedError:  # before the run was claimed, or after it was left

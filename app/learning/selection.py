@@ -6,7 +6,8 @@ Protection against mistaken and malicious verdicts, in this order:
   (`app.services.usable`);
 * the same case (equal evidence, whoever sent it how often) counts once; where verdicts on it disagree, none counts;
 * a correction that no other case bears out (the same answer corrected to the same condition) counts for a quarter;
-* one API key's rows together count for at most `key_cap` rows; one label's for at most `label_share` of all;
+* one API key's rows together count for at most `key_cap` rows; one label's for at most `label_share` of what all
+  rows would count for; new rows and rows of earlier runs each;
 * held-out and validation rows are set apart by a hash of the case, so a case stays on its side from run to run, unless
   chance leaves a side nearly empty (`_roles`).
 
@@ -115,10 +116,14 @@ def select(
     kept = _settle(by_case, excluded)
     roles = _roles(list(kept), limits.held_out_share)
     examples = {key: _example(row, cases) for key, row in kept.items()}
-    examples |= _weighted({key: examples[key] for key in kept if roles[key] == "train"}, limits)
     earlier_rows = _grouped(_still_usable(learnt, cases, conditions, encoders), cases)
     earlier = {key: _example(rows[-1], cases) for key, rows in earlier_rows.items() if key not in by_case}
     earlier_roles = {key: _role(key, limits.held_out_share) for key in earlier}
+    trained_on = {key: examples[key] for key in kept if roles[key] == "train"}
+    trained_again = {key: example for key, example in earlier.items() if earlier_roles[key] == "train"}
+    corrections = Counter((e.shown, e.label) for e in (*trained_on.values(), *trained_again.values()))
+    examples |= _weighted(trained_on, corrections, limits)
+    earlier |= _weighted(trained_again, corrections, limits)
     numbers = {row.feedback_id: key for key, row in kept.items()}
     return Selection(
         train=_having(examples, roles, "train"),
@@ -216,9 +221,10 @@ def _having(
 
 
 # --------------------------------------------------------------------------- weights
-def _weighted(examples: Mapping[str, Example], limits: Limits) -> dict[str, Example]:
-    """Lone corrections first, then the cap per key, then the one per label."""
-    corrections = Counter((example.shown, example.label) for example in examples.values())
+def _weighted(
+    examples: Mapping[str, Example], corrections: Mapping[tuple[str | None, str], int], limits: Limits
+) -> dict[str, Example]:
+    """Lone corrections first, then the cap per key, then the one per label. `corrections`: how often each occurs."""
     weights = {key: _LONE_WEIGHT if _is_lone(example, corrections) else 1.0 for key, example in examples.items()}
     per_key = _sums(weights, {key: example.caller for key, example in examples.items()})
     weights = {

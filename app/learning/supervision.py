@@ -27,6 +27,8 @@ class Runs(Protocol):
 
     def release(self, owner: str) -> None: ...
 
+    def recent(self, limit: int) -> tuple[LearningRun, ...]: ...
+
     def claim(self, owner: str, lease_s: float, max_attempts: int) -> LearningRun | None: ...
 
     def finish(self, run_id: str, owner: str, state: RunState, reason: str | None) -> None: ...
@@ -36,6 +38,8 @@ class Staging(Protocol):
     """Of `VersionRegistry`: what supervision needs."""
 
     def clean(self) -> int: ...
+
+    def withdraw(self, run_id: str) -> int: ...
 
 
 class RunSupervisor:
@@ -140,10 +144,16 @@ class RunSupervisor:
     def _clean(self) -> None:
         """What a trainer that died has left of a version; once after each."""
         if not self._is_staging_clean:
-            removed = self._staging.clean()
+            removed = self._staging.clean() + self._withdraw_undecided()
             self._is_staging_clean = True
             if removed:
                 _log().info("staging_cleaned", folders=removed)
+
+    def _withdraw_undecided(self) -> int:
+        """A run that was ended from outside may have published a version that no gate's decision stands for."""
+        last = next(iter(self._runs.recent(1)), None)
+        is_undecided = last is not None and last.decision is None and last.state in {"failed", "cancelled"}
+        return self._staging.withdraw(last.run_id) if last is not None and is_undecided else 0
 
     def _has_memory(self) -> bool:
         free = free_memory()

@@ -129,7 +129,8 @@ def train_adapter(parent: AFNet, cases: TrainingCases, options: TrainingOptions,
 
 def step_count(rows: int, options: TrainingOptions) -> int:
     wanted = math.ceil(options.passes * rows / options.feedback_batch)
-    return min(max(wanted, options.min_steps), options.max_steps)
+    bounded = min(max(wanted, options.min_steps), options.max_steps)
+    return math.ceil(bounded / options.evaluate_every) * options.evaluate_every  # no step that nobody looks at
 
 
 def _step_loss(

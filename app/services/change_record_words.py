@@ -220,6 +220,9 @@ CHECKS: dict[str, Phrase] = {
     "unchanged_accuracy": Phrase(
         "the same, conditions whose meaning did not change", "뜻이 바뀌지 않은 질환에서 첫 진단이 맞은 비율"
     ),
+    "cumulative_accuracy": Phrase(
+        "the same, against the version that the service came with", "같은 비율, 처음 제공된 버전과 비교"
+    ),
     "gate_ece": Phrase("expected calibration error", "기대 보정 오차"),
     "triage_under": Phrase("triage under-estimated", "중증도를 낮게 본 비율"),
     "red_flags": Phrase("red-flag suite answered as an emergency", "위험 신호 사례를 응급으로 답한 비율"),

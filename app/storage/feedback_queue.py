@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
 from sqlalchemy import Select, func, select
@@ -55,9 +55,20 @@ class FeedbackQueue:
             tired = set(session.scalars(tries))
         return tuple(row for row in self._in_state(REJECTED) if row.feedback_id not in tired)
 
-    def learnt(self) -> tuple[QueuedFeedback, ...]:
-        """Rows that a promoted version has learnt from or was judged on, oldest first."""
-        return self._in_state(PROMOTED)
+    def learnt(self, versions: Collection[str]) -> tuple[QueuedFeedback, ...]:
+        """Rows that one of these versions was promoted with, learnt from or judged on, oldest first."""
+        used = (
+            select(RunFeedbackRow.feedback_id)
+            .join(LearningRunRow, LearningRunRow.id == RunFeedbackRow.run_id)
+            .where(
+                LearningRunRow.state == PROMOTED,
+                LearningRunRow.candidate_version.in_(versions),
+                RunFeedbackRow.role != EXCLUDED,
+            )
+        )
+        with self._database.reading() as session:
+            known = set(session.scalars(used))
+        return tuple(row for row in self._in_state(PROMOTED) if row.feedback_id in known)
 
     def cases(self, analysis_ids: Sequence[str]) -> dict[str, StoredCase]:
         """Analysis id -> what can be learnt from it. Those that are gone are left out."""

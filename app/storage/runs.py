@@ -35,6 +35,8 @@ from app.storage.schema import LearningRunRow
 
 WORKER_LOST = "worker_lost"
 CANCEL_REQUESTED = "cancel_requested"
+_OPENING_TRIES = 5
+"""Each is lost only to another process that opened a run in the moment between look and write."""
 
 
 class RunRepository:
@@ -76,10 +78,12 @@ class RunRepository:
     # --- asked for
     def open(self, trigger: Trigger, requested_by: str, settings: Mapping[str, Any]) -> LearningRun:
         """Queued. ConflictError("run_active", run_id=) while another run is active, however many race for it."""
-        try:
-            return self._open(trigger, requested_by, settings)
-        except RowConflictError:  # another process opened one since we looked: look again
-            return self._open(trigger, requested_by, settings)
+        for _ in range(_OPENING_TRIES):
+            try:
+                return self._open(trigger, requested_by, settings)
+            except RowConflictError:  # another process opened one since we looked: look again
+                continue
+        raise ConflictError("run_active", run_id="")
 
     def _open(self, trigger: Trigger, requested_by: str, settings: Mapping[str, Any]) -> LearningRun:
         with self._database.writing() as session:

@@ -30,8 +30,25 @@ PROMISES = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-READS = ["/", "/health", "/health/live", "/health/ready", "/metrics"]
+READS = [
+    "/",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/api/v1/learning",
+    "/api/v1/learning/runs/{run_id}",
+    "/api/v1/learning/runs/{run_id}/change-record",
+    "/api/v1/versions",
+    "/api/v1/feedback/{feedback_id}",
+]
 WRITES = ["/api/v1/analyze", "/api/v1/analyze_upload", "/api/v1/feedback"]
+COMMANDS = [
+    "/api/v1/learning/runs",
+    "/api/v1/learning/runs/{run_id}/cancel",
+    "/api/v1/versions/{version}/activate",
+]
+"""Writes without a body to make up much of."""
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 
 
@@ -66,6 +83,12 @@ def test_writing(api: Any, path: str, mode: GenerationMode) -> None:
     assert fuzz(api[path]["POST"], mode, 40) >= 40
 
 
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("path", COMMANDS)
+def test_commands(api: Any, path: str, mode: GenerationMode) -> None:
+    assert fuzz(api[path]["POST"], mode, 10) >= 1
+
+
 def test_every_operation_is_tried(api: Any) -> None:
     found = {(operation.ok().method.upper(), operation.ok().path) for operation in api.get_all_operations()}
-    assert found == {("GET", path) for path in READS} | {("POST", path) for path in WRITES}
+    assert found == {("GET", path) for path in READS} | {("POST", path) for path in WRITES + COMMANDS}

@@ -119,10 +119,15 @@ class FakeQueue:
 @dataclass
 class FakeStaging:
     cleanings: int = 0
+    withdrawn: list[str] = field(default_factory=list)
 
     def clean(self) -> int:
         self.cleanings += 1
         return 0
+
+    def withdraw(self, run_id: str) -> int:
+        self.withdrawn.append(run_id)
+        return 1
 
 
 class FakeTrainer:

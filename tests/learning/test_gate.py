@@ -111,6 +111,13 @@ def test_overconfidence_is_refused(serving: Version, gate_cases: GateCases):
     assert "gate_ece" in judge(unsure, sure, noisy, Margins()).failed
 
 
+def test_many_small_losses_are_held_to_the_version_that_the_service_came_with(serving: Version, gate_cases: GateCases):
+    worse = changed(serving, {3: -30.0})
+    verdict = judge(worse, worse, gate_cases, Margins(), base=serving)
+    assert "cumulative_accuracy" in verdict.failed
+    assert "unchanged_accuracy" not in verdict.failed
+
+
 def test_without_held_out_feedback_there_is_no_verdict(serving: Version, gate_cases: GateCases):
     with pytest.raises(ValueError, match="held-out"):
         judge(serving, serving, replace(gate_cases, held_out=()), Margins())
@@ -121,6 +128,7 @@ def test_the_impact_names_every_check_with_its_margin(serving: Version, gate_cas
     assert [check["name"] for check in impact["checks"]] == [
         "gate_accuracy",
         "unchanged_accuracy",
+        "cumulative_accuracy",
         "gate_ece",
         "triage_under",
         "red_flags",

@@ -30,10 +30,13 @@ DRIFTED = [n for n, cases in CALIBRATION.items() if len(cases) >= 10 and len(GAT
 
 
 @pytest.fixture(autouse=True)
-def same_signals() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def same_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The runner sets up a process of its own: signals and logs of the one that tests stay as they are."""
+    monkeypatch.setattr("app.learning.runner.configure_logging", lambda *_: None)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

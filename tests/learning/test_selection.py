@@ -215,3 +215,16 @@ def test_a_meaning_that_comes_in_over_several_runs_is_seen(queue: Queue):
     assert queue.select(limits).redefinitions == ()
     (found,) = queue.select(limits, learnt).redefinitions
     assert (found.rows, found.keys) == (8, 2)
+
+
+def test_what_was_learnt_before_is_capped_like_what_is_new(queue: Queue):
+    learnt = Queue("old")
+    for number in range(200):
+        learnt.add(number, CONDITIONS[number % 4], shown=CONDITIONS[number % 4], caller="loud")
+    learnt.add(500, "influenza", caller="loud")
+    for number in range(1000, 1020):
+        queue.add(number, "gout")
+    again = queue.select(Limits(key_cap=10, label_share=1.0), learnt).earlier_train
+    assert sum(example.weight for example in again if example.caller == "loud") == pytest.approx(10)
+    honest = max(example.weight for example in again)
+    assert [e.weight for e in again if e.label != e.shown] in ([], [pytest.approx(honest / 4)])

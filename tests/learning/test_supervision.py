@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -195,3 +197,18 @@ def test_stopping_releases_what_the_trainer_held(monkeypatch: pytest.MonkeyPatch
     setting.supervisor.stop()
     assert setting.trainer.stops == ["stop"]
     assert setting.runs.released == ["host:1:1"]
+
+
+@pytest.mark.parametrize(
+    ("state", "decision", "withdrawn"),
+    [("failed", None, True), ("cancelled", None, True), ("failed", "promote", False), ("rejected", "reject", False)],
+)
+def test_what_a_run_published_that_nobody_decided_on_is_withdrawn(
+    monkeypatch: pytest.MonkeyPatch, state: str, decision: str | None, withdrawn: bool
+) -> None:
+    last = replace(a_run(), state=state, decision=decision)  # type: ignore[arg-type]
+    runs = FakeRuns()
+    runs.past = (last,)
+    setting = Setting(monkeypatch, runs)
+    setting.look()
+    assert setting.staging.withdrawn == ([last.run_id] if withdrawn else [])

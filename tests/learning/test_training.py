@@ -12,7 +12,9 @@ from tests.learning.small_network import WIDTHS, cases, trained_network
 
 MOVED = {0: 1}
 """Condition 0 is called 1 in this clinic."""
-OPTIONS = TrainingOptions(min_steps=60, max_steps=60, evaluate_every=10, replay_batch=32, feedback_batch=16)
+OPTIONS = TrainingOptions(
+    min_steps=60, max_steps=60, evaluate_every=10, replay_batch=32, feedback_batch=16, learning_rate=4e-3
+)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def ids(rows: tuple[QueuedFeedback, ...]) -> list[str]:
 def test_rows_come_in_the_order_in_which_they_were_given(database: Database, queue: FeedbackQueue):
     given = [verdict(database) for _ in range(4)]
     assert ids(queue.waiting()) == given
-    assert queue.learnt() == ()
+    assert queue.learnt((CANDIDATE,)) == ()
 
 
 def test_a_row_tells_what_there_is_to_learn(database: Database, queue: FeedbackQueue):
@@ -66,9 +66,10 @@ def test_promoted_rows_are_learnt_and_rejected_ones_are_neither(database: Databa
     runs = RunRepository(database)
     ended(runs, [use(promoted)], "promoted")
     ended(runs, [use(rejected)], "rejected")
-    assert ids(queue.learnt()) == [promoted]
+    assert ids(queue.learnt((CANDIDATE,))) == [promoted]
+    assert queue.learnt(("2" * 12,)) == (), "of a version that was rolled back"
     assert ids(queue.waiting()) == [waiting]
-    assert queue.learnt()[0].encoders == SERVED
+    assert queue.learnt((CANDIDATE,))[0].encoders == SERVED
 
 
 def test_no_word_of_anybody_leaves_the_database(database: Database, queue: FeedbackQueue):
@@ -148,5 +149,5 @@ def test_a_later_promotion_settles_what_was_rejected_before(database: Database):
         runs.finish(run.run_id, owner, "promoted" if decision == "promote" else "rejected", None)
     progress = runs.feedback(row)
     assert (progress.outcome, progress.version) == ("promoted", CANDIDATE)
-    assert [item.feedback_id for item in queue.learnt()] == [row]
+    assert [item.feedback_id for item in queue.learnt((CANDIDATE,))] == [row]
     assert queue.rejected(3) == ()
