@@ -83,10 +83,10 @@ def test_writing(api: Any, path: str, mode: GenerationMode) -> None:
     assert fuzz(api[path]["POST"], mode, 40) >= 40
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("path", COMMANDS)
-def test_commands(api: Any, path: str, mode: GenerationMode) -> None:
-    assert fuzz(api[path]["POST"], mode, 10) >= 1
+def test_commands(api: Any, path: str) -> None:
+    for mode in MODES if "{" in path else MODES[:1]:  # without a parameter there is nothing to get wrong
+        assert fuzz(api[path]["POST"], mode, 10) >= 1
 
 
 def test_every_operation_is_tried(api: Any) -> None:
