@@ -96,7 +96,7 @@ class Attempt:
             _log().warning("lease_lost", run_id=run_id)
             return 1
         except StoppedError:
-            self._runs.requeue(run_id, owner, STOPPED)
+            self._runs.requeue(run_id, owner, STOPPED, counts=False)
         except ShortOfMemoryError:
             self._runs.requeue(run_id, owner, "short_of_memory")
         except CancelledRunError:

@@ -216,11 +216,15 @@ class RunRepository:
                 raise ValueError("a run is promoted only where its gate says so")
             self._end(session, row, state, reason)
 
-    def requeue(self, run_id: str, owner: str, reason: str) -> None:
-        """Given back in order: the next claim takes it up at once. `reason` is a stable code of why."""
+    def requeue(self, run_id: str, owner: str, reason: str, *, counts: bool = True) -> None:
+        """Given back in order: the next claim takes it up at once. `reason` is a stable code of why.
+
+        `counts`: whether it was one of the run's attempts; not where the worker was only told to end.
+        """
         with self._database.writing() as session:
             row = _held(session, run_id, owner)
             row.lease_owner = row.lease_until = None
+            row.attempts -= 0 if counts else 1
             if row.decision is None:
                 row.state, row.reason = "queued", reason
             self._note(session, row, "run.requeued", {"reason": reason})

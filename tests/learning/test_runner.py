@@ -297,7 +297,7 @@ def test_told_to_end_it_gives_the_run_back(world: ClinicWorld, monkeypatch: pyte
     monkeypatch.setattr(keeping.Keeper, "report", terminate)
     assert main(["--owner", "first"]) == 0
     left = state(world.database, run)
-    assert (left.state, left.reason, left.lease_owner) == ("queued", "worker_stopped", None)
+    assert (left.state, left.reason, left.lease_owner, left.attempts) == ("queued", "worker_stopped", None, 0)
 
 
 def test_a_machine_short_of_memory_keeps_it_for_the_service(world: ClinicWorld, monkeypatch: pytest.MonkeyPatch):
