@@ -79,7 +79,6 @@ def make_candidate(plan: Plan, report: Report, on_gate: Callable[[], None] = lam
             validation=validation,
             replay=replay,
             reference=reference,
-            source_widths=parent.network.config.source_widths,
         ),
         plan.options,
         lambda step, steps, figures: report("training", step / steps, figures),

@@ -14,12 +14,11 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-import structlog
-
 from app.adaptation import WORKER, LearningRun
 from app.errors import AppError, ArtifactError, ConflictError, LeaseLostError, StorageError
 from app.learning.job import Job, NothingToLearnError
 from app.learning.keeping import CancelledRunError, Keeper, ShortOfMemoryError, StoppedError
+from app.learning.log import learning_log
 from app.observability import configure_logging
 from app.services.activation import ACTIVATED, activate_version
 from app.settings import Settings
@@ -46,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoppedError:  # before the run was claimed, or after it was left
         return 0
     except LeaseLostError:  # it was over, or another's, before it could be given back or ended
-        _log().warning("lease_lost")
+        learning_log().warning("lease_lost")
         return 1
     except StorageError as error:  # not even given back: the learner that started this ends the lease
-        _log().warning("run_left_behind", code=error.code)
+        learning_log().warning("run_left_behind", code=error.code)
         return 1
 
 
@@ -60,7 +59,7 @@ def _attempt(settings: Settings, owner: str) -> int:
         run = runs.claim(owner, settings.learning_lease_s, settings.learning_max_attempts)
         if run is None:
             return 0
-        log = structlog.get_logger("app.learning").bind(run_id=run.run_id)
+        log = learning_log().bind(run_id=run.run_id)
         log.info("run_claimed", attempt=run.attempts)
         status = Attempt(settings, database, runs, run, owner).work()
         log.info("run_left", state=runs.get(run.run_id).state)
@@ -93,7 +92,7 @@ class Attempt:
         try:
             self._make_and_settle()
         except LeaseLostError:
-            _log().warning("lease_lost", run_id=run_id)
+            learning_log().warning("lease_lost", run_id=run_id)
             return 1
         except StoppedError:
             self._runs.requeue(run_id, owner, STOPPED, counts=False)
@@ -102,7 +101,7 @@ class Attempt:
         except CancelledRunError:
             self._runs.finish(run_id, owner, "cancelled", CANCEL_REQUESTED)
         except StorageError as error:
-            _log().warning("run_given_back", run_id=run_id, code=error.code)
+            learning_log().warning("run_given_back", run_id=run_id, code=error.code)
             self._runs.requeue(run_id, owner, error.code)
             return 1
         except ConflictError as error:
@@ -115,11 +114,13 @@ class Attempt:
         except NothingToLearnError as error:
             self._runs.finish(run_id, owner, "failed", error.code)
         except AppError as error:
-            _log().error("run_failed", run_id=run_id, code=error.code, **error.params)
+            learning_log().error("run_failed", run_id=run_id, code=error.code, **error.params)
             self._runs.finish(run_id, owner, "failed", error.code)
             return 1
         except Exception as error:  # noqa: BLE001 - the last line of defence: a run never stays active without reason
-            _log().error("run_failed", run_id=run_id, code="internal_error", error=type(error).__name__, exc_info=True)
+            learning_log().error(
+                "run_failed", run_id=run_id, code="internal_error", error=type(error).__name__, exc_info=True
+            )
             self._runs.finish(run_id, owner, "failed", "internal_error")
             return 1
         return 0
@@ -150,11 +151,6 @@ class Attempt:
     def _was_activated(self, version: str) -> bool:
         """By an attempt that died before it could end the run. Whoever went back since is not overruled."""
         return bool(self._audit.entries(limit=1, subject=version, action=ACTIVATED))
-
-
-def _log() -> structlog.stdlib.BoundLogger:
-    log: structlog.stdlib.BoundLogger = structlog.get_logger("app.learning")
-    return log
 
 
 if __name__ == "__main__":

@@ -112,11 +112,12 @@ def select(
             usable.append(row)
         else:
             excluded[row.feedback_id] = reason
-    by_case = _grouped(usable, cases)
+    keys = {name: case_key(case.evidence) for name, case in cases.items()}
+    by_case = _grouped(usable, keys)
     kept = _settle(by_case, excluded)
     roles = _roles(list(kept), limits.held_out_share)
     examples = {key: _example(row, cases) for key, row in kept.items()}
-    earlier_rows = _grouped(_still_usable(learnt, cases, conditions, encoders), cases)
+    earlier_rows = _grouped(_still_usable(learnt, cases, conditions, encoders), keys)
     earlier = {key: _example(rows[-1], cases) for key, rows in earlier_rows.items() if key not in by_case}
     earlier_roles = {key: _role(key, limits.held_out_share) for key in earlier}
     trained_on = {key: examples[key] for key in kept if roles[key] == "train"}
@@ -155,9 +156,9 @@ def case_key(evidence: Evidence) -> str:
 
 
 # --------------------------------------------------------------------------- one row per case
-def _grouped(rows: Iterable[QueuedFeedback], cases: Mapping[str, StoredCase]) -> dict[str, list[QueuedFeedback]]:
+def _grouped(rows: Iterable[QueuedFeedback], keys: Mapping[str, str]) -> dict[str, list[QueuedFeedback]]:
+    """`keys`: analysis id -> `case_key`."""
     groups: dict[str, list[QueuedFeedback]] = defaultdict(list)
-    keys = {name: case_key(case.evidence) for name, case in cases.items()}
     for row in rows:
         groups[keys[row.analysis_id or ""]].append(row)
     return dict(groups)

@@ -6,9 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-import structlog
-
 from app.adaptation import LearningRun, RunState
+from app.learning.log import learning_log
 from app.learning.machine import free_memory
 from app.learning.opening import RunOpener
 from app.learning.trainer import Trainer, new_owner
@@ -113,11 +112,11 @@ class RunSupervisor:
         if run is None:
             self._patience.reset()
             self._stillborn = 0
-            _log().info("trainer_ended", status=status)
+            learning_log().info("trainer_ended", status=status)
             return
         delay = self._patience.next_delay()
         self._next_start = time.monotonic() + delay
-        _log().warning("trainer_ended_early", status=status, next_attempt_s=delay)
+        learning_log().warning("trainer_ended_early", status=status, next_attempt_s=delay)
         self._count_stillborn(run, status)
 
     def _count_stillborn(self, run: LearningRun, status: int | None) -> None:
@@ -130,7 +129,7 @@ class RunSupervisor:
         claimed = self._runs.claim(owner, self._lease_s, self._max_attempts)
         if claimed is not None:
             self._runs.finish(claimed.run_id, owner, "failed", TRAINER_BROKEN)
-            _log().error("run_failed", run_id=claimed.run_id, code=TRAINER_BROKEN)
+            learning_log().error("run_failed", run_id=claimed.run_id, code=TRAINER_BROKEN)
         self._stillborn = 0
 
     def _watch(self, run: LearningRun | None) -> None:
@@ -138,7 +137,7 @@ class RunSupervisor:
         if run is not None and run.lease_owner == self._trainer.owner and _is_held(run):
             self._last_sign = now
         elif now - self._last_sign > self._silent_for_s:
-            _log().error("trainer_hangs", pid=self._trainer.pid)
+            learning_log().error("trainer_hangs", pid=self._trainer.pid)
             self._trainer.kill()
 
     def _clean(self) -> None:
@@ -147,7 +146,7 @@ class RunSupervisor:
             removed = self._staging.clean() + self._withdraw_undecided()
             self._is_staging_clean = True
             if removed:
-                _log().info("staging_cleaned", folders=removed)
+                learning_log().info("staging_cleaned", folders=removed)
 
     def _withdraw_undecided(self) -> int:
         """A run that was ended from outside may have published a version that no gate's decision stands for."""
@@ -159,15 +158,10 @@ class RunSupervisor:
         free = free_memory()
         is_short = free < self._min_free_memory
         if is_short and not self._is_short_of_memory:
-            _log().warning("waiting_for_memory", free=free, needed=self._min_free_memory)
+            learning_log().warning("waiting_for_memory", free=free, needed=self._min_free_memory)
         self._is_short_of_memory = is_short
         return not is_short
 
 
 def _is_held(run: LearningRun) -> bool:
     return run.lease_owner is not None and run.lease_until is not None and run.lease_until > datetime.now(UTC)
-
-
-def _log() -> structlog.stdlib.BoundLogger:
-    log: structlog.stdlib.BoundLogger = structlog.get_logger("app.learning")
-    return log

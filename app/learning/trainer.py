@@ -11,8 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-import structlog
-
+from app.learning.log import learning_log
 from app.learning.machine import lower_priority
 from app.processes import bound_to_me
 
@@ -57,7 +56,7 @@ class Trainer:
             preexec_fn=bound_to_me(signal.SIGKILL, lower_priority),  # noqa: PLW1509 - no other thread
         )
         self.owner = owner
-        _log().info("trainer_started", run_id=run_id, pid=self._process.pid)
+        learning_log().info("trainer_started", run_id=run_id, pid=self._process.pid)
 
     def ended(self) -> int | None:
         """The exit status of one that has ended, negative for a signal; None where none has."""
@@ -83,9 +82,6 @@ class Trainer:
             self._process.wait(self._stop_s)
         except subprocess.TimeoutExpired:
             self.kill()
-        _log().info("trainer_stopped", status=self._process.returncode, seconds=round(time.monotonic() - started, 1))
-
-
-def _log() -> structlog.stdlib.BoundLogger:
-    log: structlog.stdlib.BoundLogger = structlog.get_logger("app.learning")
-    return log
+        learning_log().info(
+            "trainer_stopped", status=self._process.returncode, seconds=round(time.monotonic() - started, 1)
+        )

@@ -17,11 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from app.domain import FloatArray
 from app.fusion.afnet import AFNet, AFNetOutput
 from app.fusion.tokens import collate
 from app.learning.adapter import AdaptedNetwork, LoraOptions
-from app.training.fitting import FitOptions, case_loss, drop_sources
+from app.training.fitting import FitOptions, case_loss, drop_sources, score_with
 from app.training.tokens import LabelledTokens
 
 
@@ -41,7 +40,6 @@ class TrainingCases:
     validation: tuple[LabelledTokens, ...]
     replay: tuple[LabelledTokens, ...]
     reference: tuple[LabelledTokens, ...]
-    source_widths: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def train_adapter(parent: AFNet, cases: TrainingCases, options: TrainingOptions,
     torch.manual_seed(options.seed)
     rng = random.Random(options.seed)  # noqa: S311 - training order
     adapted = AdaptedNetwork(parent, options.lora)
-    watcher = _Watcher(adapted, cases, options)
+    watcher = _Watcher(adapted, parent, cases, options)
     steps = step_count(len(cases.feedback), options)
     optimiser = torch.optim.AdamW(
         [
@@ -141,14 +139,16 @@ def _step_loss(
     replay = [
         _partly_dropped(case, options.drop_share, rng) for case in rng.choices(cases.replay, k=options.replay_batch)
     ]
-    output: AFNetOutput = network(collate([case.tokens for case in (*feedback, *replay)], cases.source_widths))
+    output: AFNetOutput = network(collate([case.tokens for case in (*feedback, *replay)], parent.config.source_widths))
     split = len(feedback)
     labels = torch.tensor([case.condition for case in feedback])
     weights = torch.tensor([item.weight for item in picked])
     errors = functional.cross_entropy(output.condition_logits[:split], labels, reduction="none")
     remembered = AFNetOutput(output.condition_logits[split:], output.triage_logits[split:])
     with torch.no_grad():
-        before = parent(collate([case.tokens for case in replay], cases.source_widths)).condition_logits.log_softmax(1)
+        before = parent(
+            collate([case.tokens for case in replay], parent.config.source_widths)
+        ).condition_logits.log_softmax(1)
     drift = functional.kl_div(
         remembered.condition_logits.log_softmax(1), before, reduction="batchmean", log_target=True
     )
@@ -161,9 +161,9 @@ def _step_loss(
 class _Watcher:
     """Looks at the validation loss now and then, and keeps the best weights."""
 
-    def __init__(self, adapted: AdaptedNetwork, cases: TrainingCases, options: TrainingOptions) -> None:
+    def __init__(self, adapted: AdaptedNetwork, parent: AFNet, cases: TrainingCases, options: TrainingOptions) -> None:
         self._adapted = adapted
-        self._widths = cases.source_widths
+        self._widths = parent.config.source_widths
         self._own = cases.validation or tuple(item.case for item in cases.feedback)
         known = [case for case in cases.reference if case.condition >= 0]
         rng = random.Random(options.seed)  # noqa: S311 - a sample
@@ -188,21 +188,9 @@ class _Watcher:
         return len(self.losses) - 1 - best >= self._patience
 
     def _loss(self, cases: Sequence[LabelledTokens]) -> float:
-        logits = condition_logits(self._adapted.network, cases, self._widths)
+        logits, _ = score_with(self._adapted.network, self._widths, cases)
         labels = torch.tensor([case.condition for case in cases])
         return float(functional.cross_entropy(torch.from_numpy(logits), labels))
-
-
-def condition_logits(
-    network: nn.Module, cases: Sequence[LabelledTokens], widths: dict[str, int], batch: int = 256
-) -> FloatArray:
-    """(n, conditions) float32."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(cases), batch):
-            chunk = [case.tokens for case in cases[start : start + batch]]
-            parts.append(network(collate(chunk, widths)).condition_logits.numpy())
-    return np.concatenate(parts)
 
 
 def _partly_dropped(case: LabelledTokens, share: float, rng: random.Random) -> LabelledTokens:

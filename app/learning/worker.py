@@ -15,9 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-
 from app.errors import AppError, ArtifactError, StorageError
+from app.learning.log import learning_log
 from app.learning.opening import Learnable, RunOpener
 from app.learning.retention import Retention
 from app.learning.supervision import RunSupervisor
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINE
     except ArtifactError as error:
         return _refuse(str(error), EXIT_REFUSED)
     except Exception:  # noqa: BLE001 - a traceback on standard error would be no line of the log
-        _log().exception("unexpected_error")
+        learning_log().exception("unexpected_error")
         return EXIT_DEFECT
     return 0
 
@@ -85,7 +84,7 @@ def _work(settings: Settings, trainer: Sequence[str], heartbeat: Path | None) ->
     served = encoder_versions(served_manifests(settings))
     learnable = Learnable(fusion_conditions(settings.fusion_weights_path), served)
     patience = Patience(settings.learning_poll_s)
-    _log().info("learner_started", learns=settings.lora_enabled, retention_days=settings.retention_days)
+    learning_log().info("learner_started", learns=settings.lora_enabled, retention_days=settings.retention_days)
     with ExitStack() as stack:
         duties: list[Duty] | None = None
         is_told = False
@@ -102,11 +101,11 @@ def _work(settings: Settings, trainer: Sequence[str], heartbeat: Path | None) ->
                 patience.reset()
             except StorageError as error:
                 delay = patience.next_delay()
-                _log().warning("look_failed", code=error.code, next_look_s=delay)
+                learning_log().warning("look_failed", code=error.code, next_look_s=delay)
                 for duty in duties or ():
                     duty.excuse()
             is_told = _wait(delay, heartbeat)
-    _log().info("learner_stopped")
+    learning_log().info("learner_stopped")
 
 
 def _duties(settings: Settings, database: Database, learnable: Learnable, trainer: Sequence[str]) -> list[Duty]:
@@ -154,25 +153,20 @@ def _stop(duties: Sequence[Duty]) -> None:
         try:
             duty.stop()
         except StorageError as error:  # the lease runs out by itself
-            _log().warning("stop_failed", code=error.code)
+            learning_log().warning("stop_failed", code=error.code)
 
 
 def _touch(heartbeat: Path) -> None:
     try:
         heartbeat.touch()
     except OSError as error:
-        _log().warning("heartbeat_failed", reason=type(error).__name__)
+        learning_log().warning("heartbeat_failed", reason=type(error).__name__)
 
 
 def _refuse(reason: str, status: int) -> int:
     sys.stderr.write(f"medmodal: the learner does not start: {reason}\n")
     sys.stderr.flush()
     return status
-
-
-def _log() -> structlog.stdlib.BoundLogger:
-    log: structlog.stdlib.BoundLogger = structlog.get_logger("app.learning")
-    return log
 
 
 if __name__ == "__main__":

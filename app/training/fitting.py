@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import trange
@@ -181,11 +181,18 @@ def _by_severity(severities: Sequence[int]) -> dict[int, Tensor]:
 
 def score(network: AFNet, cases: Sequence[LabelledTokens], batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
     """Condition logits (n, conditions) and cumulative triage logits (n, 4) of labelled cases."""
+    return score_with(network, network.config.source_widths, cases, batch_size)
+
+
+def score_with(
+    network: nn.Module, widths: Mapping[str, int], cases: Sequence[LabelledTokens], batch_size: int = 256
+) -> tuple[np.ndarray, np.ndarray]:
+    """`score` of whatever answers as an AFNet of these source widths does."""
     conditions, triage = [], []
     with torch.inference_mode():
         for start in range(0, len(cases), batch_size):
             chunk = [case.tokens for case in cases[start : start + batch_size]]
-            output = network(collate(chunk, network.config.source_widths))
+            output = network(collate(chunk, widths))
             conditions.append(output.condition_logits.numpy())
             triage.append(output.triage_logits.numpy())
     return np.concatenate(conditions), np.concatenate(triage)

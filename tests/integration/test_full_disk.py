@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from app.evaluation.chaos_trainer import chaos_learner
 from app.evaluation.quality import request_body
 from app.settings import Settings
 from app.storage.schema import AnalysisRow, EmbeddingRow, FeedbackRow
+from tests.small_disk import mounted
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
@@ -29,15 +29,8 @@ CASES = phrasebook_cases()
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """40 MB: room for a version or two."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(tmp_path / "small", "40m") as folder:
+        yield folder
 
 
 @contextmanager

@@ -8,34 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from app.adaptation import LearningRun, QueuedFeedback, RunState, Trigger
 from app.errors import ConflictError, StorageError
+from tests.services.learning_fakes import a_run as any_run
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 ENCODERS = {"omni": "o1", "medical": "m1"}
 
 
 def a_run(state: RunState = "queued", **changes: object) -> LearningRun:
-    run = LearningRun(
-        run_id="run_1",
-        state=state,
-        trigger="automatic",
-        requested_by="worker",
-        created_at=NOW,
-        started_at=None,
-        finished_at=None,
-        attempts=0,
-        parent_version=None,
-        candidate_version=None,
-        decision=None,
-        reason=None,
-        cancel_requested=False,
-        lease_owner=None,
-        lease_until=None,
-        progress=None,
-        settings={},
-        counts={},
-        report=None,
-    )
-    return replace(run, **changes)  # type: ignore[arg-type]
+    automatic = {"trigger": "automatic", "requested_by": "worker", "created_at": NOW}
+    return any_run("run_1", state=state, **(automatic | changes))
 
 
 def held_by(owner: str, seconds: float = 60.0) -> LearningRun:

@@ -149,6 +149,24 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "TrainingOptions", options)
 
 
+def quick_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few steps, and a gate that lets everything pass."""
+    short_training(monkeypatch)
+    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+
+
+def die_in(monkeypatch: pytest.MonkeyPatch, part: type, method: str) -> None:
+    """The first attempt ends where it would call the method."""
+
+    def die(*_arguments: object, **_values: object) -> None:
+        raise SystemExit(9)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(part, method, die)
+        with pytest.raises(SystemExit):
+            main(["--owner", "first"])
+
+
 def small_clinic(world: ClinicWorld) -> None:
     for number, cases in enumerate(list(CALIBRATION.values())[:24]):
         world.see(cases[0], cases[0].condition, caller=f"clinician {number % 3}")
@@ -157,18 +175,10 @@ def small_clinic(world: ClinicWorld) -> None:
 def test_a_run_that_a_dead_worker_left_decided_is_brought_to_its_end(
     world: ClinicWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    short_training(monkeypatch)
-    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    quick_promotion(monkeypatch)
     small_clinic(world)
     run = opened(world)
-
-    def die(*_arguments: object, **_values: object) -> None:
-        raise SystemExit(9)
-
-    with monkeypatch.context() as killed:
-        killed.setattr(VersionRegistry, "activate", die)
-        with pytest.raises(SystemExit):
-            main(["--owner", "first"])
+    die_in(monkeypatch, VersionRegistry, "activate")
     left = state(world.database, run)
     assert (left.state, left.decision) == ("gating", "promote")
     assert registry(world).active().sequence == 0
@@ -182,8 +192,7 @@ def test_a_run_that_a_dead_worker_left_decided_is_brought_to_its_end(
 def test_a_version_that_somebody_activated_meanwhile_is_not_replaced(
     world: ClinicWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    short_training(monkeypatch)
-    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    quick_promotion(monkeypatch)
     small_clinic(world)
     run = opened(world)
     assert main(["--owner", "first"]) == 0
@@ -208,18 +217,10 @@ def test_a_version_that_somebody_activated_meanwhile_is_not_replaced(
 def test_who_went_back_before_a_dead_worker_could_end_its_run_is_not_overruled(
     world: ClinicWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    short_training(monkeypatch)
-    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    quick_promotion(monkeypatch)
     small_clinic(world)
     run = opened(world)
-
-    def die(*_arguments: object, **_values: object) -> None:
-        raise SystemExit(9)
-
-    with monkeypatch.context() as killed:
-        killed.setattr(RunRepository, "finish", die)
-        with pytest.raises(SystemExit):
-            main(["--owner", "first"])
+    die_in(monkeypatch, RunRepository, "finish")
     promoted = registry(world).active().version
     assert promoted == state(world.database, run).candidate_version
     activate_version(registry(world), AuditLog(world.database), PARENT.version, by="operator")
@@ -232,8 +233,7 @@ def test_who_went_back_before_a_dead_worker_could_end_its_run_is_not_overruled(
 def test_an_attempt_that_lost_its_run_takes_nothing_from_the_one_that_has_it(
     world: ClinicWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    short_training(monkeypatch)
-    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    quick_promotion(monkeypatch)
     small_clinic(world)
     run = opened(world)
     publish = VersionRegistry.publish
@@ -346,18 +346,10 @@ def test_where_nothing_waits_for_a_worker_nothing_is_done(world: ClinicWorld):
 
 
 def test_what_a_dead_attempt_published_is_withdrawn(world: ClinicWorld, monkeypatch: pytest.MonkeyPatch):
-    short_training(monkeypatch)
-    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    quick_promotion(monkeypatch)
     small_clinic(world)
     run = opened(world)
-
-    def die(*_arguments: object, **_values: object) -> None:
-        raise SystemExit(9)
-
-    with monkeypatch.context() as killed:
-        killed.setattr(RunRepository, "decide", die)
-        with pytest.raises(SystemExit):
-            main(["--owner", "first"])
+    die_in(monkeypatch, RunRepository, "decide")
     (orphan,) = registry(world).ids()
     RunRepository(world.database).release("first")
     for cases in list(CALIBRATION.values())[24:30]:  # what came meanwhile makes another version
@@ -370,8 +362,7 @@ def test_what_a_dead_attempt_published_is_withdrawn(world: ClinicWorld, monkeypa
 
 
 def test_a_run_cancelled_at_the_last_moment_leaves_no_version(world: ClinicWorld, monkeypatch: pytest.MonkeyPatch):
-    short_training(monkeypatch)
-    monkeypatch.setattr("app.learning.gate.Verdict.failed", ())
+    quick_promotion(monkeypatch)
     small_clinic(world)
     run = opened(world)
     publish = VersionRegistry.publish

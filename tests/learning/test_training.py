@@ -8,7 +8,7 @@ from app.fusion.afnet import AFNet
 from app.learning.training import TrainingCases, TrainingOptions, WeightedCase, step_count, train_adapter
 from app.training.fitting import score
 from app.training.tokens import LabelledTokens
-from tests.learning.small_network import WIDTHS, cases, trained_network
+from tests.learning.small_network import cases, trained_network
 
 MOVED = {0: 1}
 """Condition 0 is called 1 in this clinic."""
@@ -30,7 +30,6 @@ def material(*, weight: float = 1.0) -> TrainingCases:
         validation=tuple(moved[90:]),
         replay=tuple(unchanged[:80]),
         reference=tuple(unchanged[80:]),
-        source_widths=dict(WIDTHS),
     )
 
 
@@ -67,7 +66,7 @@ def test_rows_without_weight_teach_nothing_of_their_labels(network: AFNet):
 def test_it_stops_early_where_nothing_gets_better(network: AFNet):
     wrong = tuple(cases(30, 40, label={n: (n + 3) % 6 for n in range(6)}, triage=False))
     base = material()
-    spoilt = TrainingCases(base.feedback, wrong, base.replay, base.reference, base.source_widths)
+    spoilt = TrainingCases(base.feedback, wrong, base.replay, base.reference)
     options = TrainingOptions(min_steps=400, max_steps=400, evaluate_every=5, patience=3, replay_batch=16)
     assert train_adapter(network, spoilt, options, quiet).steps < 400
 
@@ -85,7 +84,7 @@ def test_whatever_the_observer_raises_ends_it(network: AFNet):
 @pytest.mark.parametrize("missing", ["feedback", "replay"])
 def test_nothing_to_learn_from_is_refused(network: AFNet, missing: str):
     full = material()
-    parts = {name: getattr(full, name) for name in ("feedback", "validation", "replay", "reference", "source_widths")}
+    parts = {name: getattr(full, name) for name in ("feedback", "validation", "replay", "reference")}
     with pytest.raises(ValueError, match="nothing"):
         train_adapter(network, TrainingCases(**{**parts, missing: ()}), OPTIONS, quiet)
 

@@ -20,6 +20,7 @@ from app.storage.database import Database, open_database
 from app.storage.feedback import FeedbackRepository
 from app.storage.locking import WriteLock
 from app.storage.schema import AnalysisRow, EmbeddingRow, FeedbackRow
+from tests.small_disk import mounted
 from tests.storage.samples import analysis, evidence, give
 
 LONG = Feedback(is_correct=False, query="q", prediction="p", comments="x" * 30_000)
@@ -84,15 +85,8 @@ def test_an_analysis_that_does_not_fit_leaves_none_of_its_parts(sqlite_database:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(tmp_path / "small", "1m") as folder:
+        yield folder
 
 
 def test_a_full_disk_says_so_and_goes_on_when_there_is_room_again(small_disk: Path):
