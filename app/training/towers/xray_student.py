@@ -54,7 +54,7 @@ def distil(student: VisionStudent, lessons: Lessons, options: StudentOptions, lo
     """Train and return the exponential moving average. Prints the mean losses about every fiftieth of the way."""
     rng = np.random.default_rng(options.seed)
     torch.manual_seed(options.seed)
-    steps = int(options.passes * len(lessons.labels) / options.batch)
+    steps = max(1, int(options.passes * len(lessons.labels) / options.batch))
     groups = parameter_groups(student.tower, options.weight_decay)
     groups += [{"params": [*student.maps.parameters(), *student.classes.parameters()], "lr": options.head_rate}]
     optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
