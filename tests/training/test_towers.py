@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
+from app.domain import UInt8Array
 from app.encoders.audio_input import log_mel
 from app.encoders.manifest import VisionSpec
 from app.encoders.vision_input import image_patches
@@ -13,7 +16,7 @@ from app.training.towers.audio_batch import AudioBatch, audio_spec, new_audio_en
 from app.training.towers.heart_clips import HEART_CLASSES, ClipSet, augmented_mels
 from app.training.towers.optimisation import batches, update_average, warmup_cosine
 from app.training.towers.store import AUDIO_CONFIG, MAX_PIXELS, MIN_PIXELS, VISION_CONFIG, rescale_output
-from app.training.towers.views import foreign_view, random_view
+from app.training.towers.views import blended_view, foreign_view, mild_view, plain_view, strong_view
 from app.training.towers.vision_batch import VisionBatch, normalise, vision_spec
 from app.training.towers.vision_init import new_vision_encoder
 
@@ -65,14 +68,38 @@ def test_rescaling_multiplies_every_token(vision: VisionBatch) -> None:
         torch.testing.assert_close(vision(images), 3 * before)
 
 
-def test_views_differ_keep_their_side_and_come_again_from_the_same_seed() -> None:
+@pytest.fixture
+def picture() -> UInt8Array:
     y, x = np.mgrid[:200, :240]
-    image = ((x + 2 * y) % 256).astype(np.uint8)
-    first = [random_view(image, np.random.default_rng(seed), 96) for seed in range(6)]
-    again = [random_view(image, np.random.default_rng(seed), 96) for seed in range(6)]
+    return np.asarray(127 + 90 * np.sin(x / 40) * np.cos(y / 30), np.uint8)
+
+
+@pytest.mark.parametrize("change", [mild_view, strong_view])
+def test_views_differ_keep_their_side_and_come_again_from_the_same_seed(
+    change: Callable[[UInt8Array, np.random.Generator, int], UInt8Array], picture: UInt8Array
+) -> None:
+    first = [change(picture, np.random.default_rng(seed), 96) for seed in range(6)]
+    again = [change(picture, np.random.default_rng(seed), 96) for seed in range(6)]
     assert all(view.shape == (96, 96) and view.dtype == np.uint8 for view in first)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert len({view.tobytes() for view in first}) == 6
+
+
+def test_mild_views_stay_nearer_to_the_picture_than_strong_ones(picture: UInt8Array) -> None:
+    plain = plain_view(picture, 96).astype(float)
+    far = [
+        np.mean([np.abs(change(picture, np.random.default_rng(seed), 96) - plain).mean() for seed in range(30)])
+        for change in (mild_view, strong_view)
+    ]
+    assert 1 < far[0] < far[1] / 2
+
+
+def test_a_blend_holds_both_pictures() -> None:
+    dark, light = np.full((8, 8), 20, np.uint8), np.full((8, 8), 220, np.uint8)
+    blends = {int(blended_view(dark, light, np.random.default_rng(seed))[0, 0]) for seed in range(20)}
+    assert len(blends) > 10
+    assert min(blends) >= 70
+    assert max(blends) <= 170
 
 
 def test_foreign_pictures_are_of_every_kind() -> None:

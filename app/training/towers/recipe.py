@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,16 +18,65 @@ from app.training.towers.audio_batch import AudioBatch, audio_spec, new_audio_en
 from app.training.towers.heart_clips import augmented_mels, load_clips, plain_mels
 from app.training.towers.heart_training import HeartOptions, HeartStudent, heart_predictions, train_heart
 from app.training.towers.store import AUDIO_CONFIG, MAX_PIXELS, MIN_PIXELS, VISION_CONFIG, rescale_output, save_towers
-from app.training.towers.teacher import Teacher, load_teacher
-from app.training.towers.views import CLASSES, load_xrays, plain_view
+from app.training.towers.teacher import load_teacher
+from app.training.towers.views import CLASSES, LabelArray, load_xrays, plain_view
 from app.training.towers.vision_batch import VisionBatch, normalise, vision_spec
 from app.training.towers.vision_init import new_vision_encoder
-from app.training.towers.xray_student import StudentOptions, VisionStudent, class_predictions, distil, resized
-from app.training.towers.xray_teacher import Log, Views, fine_tune, local_basis, make_views, plain_views, teach
+from app.training.towers.xray_lessons import Lessons, general_lessons, predicted_classes, tuned_lessons
+from app.training.towers.xray_student import Round, VisionStudent, class_predictions, distil, new_student, resized
+from app.training.towers.xray_teacher import fine_tune
+from app.training.towers.xray_views import Changed, Kind, Log, Views, make_views, mild_views, plain_views, with_blends
 
 M = TypeVar("M", bound=nn.Module)
 _NORM_SAMPLE = 64
 """Train images and clips whose tokens are measured."""
+_CHANGED = Changed(mild=6, strong=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Lessons and the rounds of distillation on them. `components`: directions kept of each of the teacher's levels;
+    `summary`: of whole pictures."""
+
+    components: tuple[int, ...]
+    summary: int
+    plans: tuple[Round, ...]
+
+
+GENERAL = Course(
+    components=(48, 48, 64, 96),
+    summary=128,
+    plans=(
+        Round(
+            steps=750,
+            schedule=1500,
+            batch={Kind.PLAIN: 8, Kind.MILD: 13, Kind.STRONG: 8, Kind.FOREIGN: 3},
+            verdict_weight=8.0,
+        ),
+    ),
+)
+"""First the tower learns what an ImageNet network sees in X-rays."""
+TUNED = Course(
+    components=(32, 48, 48, 128),
+    summary=32,
+    plans=(
+        Round(
+            steps=1500,
+            schedule=1500,
+            batch={Kind.PLAIN: 7, Kind.MILD: 9, Kind.BLENDED: 10, Kind.STRONG: 3, Kind.FOREIGN: 3},
+            verdict_weight=6.0,
+        ),
+        Round(
+            steps=1800,
+            schedule=1800,
+            batch={Kind.PLAIN: 8, Kind.MILD: 10, Kind.BLENDED: 10, Kind.STRONG: 2, Kind.FOREIGN: 2},
+            verdict_weight=16.0,
+            map_weight=0.2,
+            seed=11,
+        ),
+    ),
+)
+"""Then what the same network, fine-tuned on them, makes of that; at last its verdicts above all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +84,12 @@ class TowerRecipe:
     """Sizes of the training. `token_norm`: length of a tower's tokens; SmolLM2's own are 3 long at the input and 127
     long at layer 8, so tokens of this length keep what they say through the layers between."""
 
-    views_per_xray: int = 12
-    teacher_passes: float = 5.0
-    components: int = 256
-    vision_rounds: tuple[float, ...] = (1.5, 2.5)
-    """Passes of each round of distillation: the learning rate is warmed up and let down once a round."""
+    views: Changed = _CHANGED
+    blends: int = 6
+    """Blended views, as a multiple of the X-rays."""
+    teacher_passes: float = 4.0
+    general: Course = GENERAL
+    tuned: Course = TUNED
     versions_per_clip: int = 6
     heart_passes: float = 6.0
     token_norm: float = 100.0
@@ -52,9 +103,9 @@ def train_towers(data: Path, work: Path, output: Path, recipe: TowerRecipe, log:
     heart, heart_dev = _heart(data / "heart", work, recipe, log)
     vision, xray_dev = _vision(data / "cxr", work, recipe, log)
     rescale_output(heart.tower.encoder.proj, recipe.token_norm / _heart_norm(heart, data / "heart"))
-    rescale_output(vision.tower.encoder.merger.mlp[2], recipe.token_norm / _vision_norm(vision, data / "cxr"))
-    save_towers(vision.tower.encoder, heart.tower.encoder, (vision.tower.spec, heart.tower.spec), output)
-    return {"recipe": asdict(recipe), "phases_of_earlier_runs": kept, "own_heads_on_dev": xray_dev | heart_dev}
+    rescale_output(vision.encoder.merger.mlp[2], recipe.token_norm / _vision_norm(vision, data / "cxr"))
+    save_towers(vision.encoder, heart.tower.encoder, (vision.spec, heart.tower.spec), output)
+    return {"recipe": asdict(recipe), "phases_of_earlier_runs": kept, "on_dev": xray_dev | heart_dev}
 
 
 def _heart(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[HeartStudent, dict[str, object]]:
@@ -74,37 +125,48 @@ def _heart(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[Heart
     return student, {"heart_accuracy": round(accuracy, 4)}
 
 
-def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[VisionStudent, dict[str, object]]:
+def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[VisionBatch, dict[str, object]]:
+    """The trained tower, and what its teacher and its own heads say of the dev pictures (of a fresh training only)."""
     encoder = new_vision_encoder(VISION_CONFIG, recipe.seed)
     tower = VisionBatch(encoder, vision_spec(encoder, MIN_PIXELS, MAX_PIXELS))
-    fresh = load_teacher(len(CLASSES))
-    dev = plain_views(load_xrays(data, "dev"), fresh, log)
     scores: dict[str, object] = {}
 
-    def train() -> VisionStudent:
-        views = make_views(load_xrays(data, "train"), fresh, recipe.views_per_xray, recipe.seed, log)
-        teacher = _kept(
+    def train() -> VisionBatch:
+        general = load_teacher(len(CLASSES))
+        xrays = load_xrays(data, "train")
+        views = make_views(xrays, general, recipe.views, recipe.seed, log)
+        tuned = _kept(
             work / "teacher.pt",
             load_teacher(len(CLASSES)),
-            lambda: fine_tune(fresh, views, recipe.teacher_passes, recipe.seed, log),
+            lambda: fine_tune(copy.deepcopy(general), views, recipe.teacher_passes, recipe.seed, log),
         )
-        log(f"teacher: dev macro-F1 {_teacher_score(teacher, dev, recipe):.4f}")
-        lessons = teach(teacher, views, local_basis(teacher, views, recipe.components, recipe.seed))
-        student = VisionStudent(tower, recipe.components)
-        for number, passes in enumerate(recipe.vision_rounds):
-            student = distil(student, lessons, StudentOptions(passes=passes, seed=recipe.seed + number), log)
-        return student
+        dev = load_xrays(data, "dev")
+        held_out = {"plain": plain_views(dev, general, log), "mild": mild_views(dev, general, recipe.seed, log)}
+        for name, seen in held_out.items():
+            scores[f"teacher_macro_f1_{name}"] = _macro_f1(seen, predicted_classes(tuned, seen))
+        lessons = general_lessons(general, views, recipe.general.components, recipe.general.summary)
+        trained = _rounds(tower, views, lessons, recipe.general, log).tower
+        views = with_blends(views, general, recipe.blends * len(xrays.images), recipe.seed, log)
+        lessons = tuned_lessons(general, tuned, views, recipe.tuned.components, recipe.tuned.summary)
+        student = _rounds(trained, views, lessons, recipe.tuned, log)
+        for name, seen in held_out.items():
+            predicted = class_predictions(student, lessons, seen, CLASSES.index("other"))
+            scores[f"own_head_macro_f1_{name}"] = _macro_f1(seen, predicted)
+        log(f"vision tower: {scores}")
+        return student.tower
 
-    student = _kept(work / "vision.pt", VisionStudent(tower, recipe.components), train)
-    predicted = class_predictions(student, dev, (10, 10))
-    scores["xray_macro_f1"] = round(float(f1_score(dev.labels, predicted, average="macro")), 4)
-    log(f"vision tower, own head: dev macro-F1 {scores['xray_macro_f1']}")
-    return student, scores
+    return _kept(work / "vision.pt", tower, train), scores
 
 
-def _teacher_score(teacher: Teacher, dev: Views, recipe: TowerRecipe) -> float:
-    lessons = teach(teacher, dev, local_basis(teacher, dev, 1, recipe.seed))
-    return float(f1_score(dev.labels, lessons.probabilities[:, :-1].argmax(1), average="macro"))
+def _rounds(tower: VisionBatch, views: Views, lessons: Lessons, recipe: Course, log: Log) -> VisionStudent:
+    student = new_student(tower, lessons)
+    for plan in recipe.plans:
+        student = distil(student, views, lessons, plan, log)
+    return student
+
+
+def _macro_f1(views: Views, predicted: LabelArray) -> float:
+    return round(float(f1_score(views.labels, predicted, average="macro")), 4)
 
 
 @torch.no_grad()
@@ -117,12 +179,12 @@ def _heart_norm(student: HeartStudent, data: Path) -> float:
 
 
 @torch.no_grad()
-def _vision_norm(student: VisionStudent, data: Path) -> float:
+def _vision_norm(tower: VisionBatch, data: Path) -> float:
     """Mean length of a token."""
     images = load_xrays(data, "train").images
     picked = np.linspace(0, len(images) - 1, _NORM_SAMPLE).astype(int)
     views = torch.from_numpy(np.stack([plain_view(images[index]) for index in picked])).float()
-    tokens = student.tower(normalise(resized(views, (10, 10))[:, None].expand(-1, 3, -1, -1)))
+    tokens = tower(normalise(resized(views, (10, 10))[:, None].expand(-1, 3, -1, -1)))
     return float(tokens.norm(dim=-1).mean())
 
 

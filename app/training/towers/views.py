@@ -1,4 +1,5 @@
-"""Augmented views of chest X-rays, made to hide what gives a hospital away: borders, markers, contrast, framing."""
+"""Augmented views of chest X-rays. Mild ones are what another machine might make of the same chest; strong ones hide
+what gives a hospital away: borders, markers, contrast, framing."""
 
 from __future__ import annotations
 
@@ -38,9 +39,62 @@ def plain_view(image: UInt8Array, side: int = VIEW_SIDE) -> UInt8Array:
     return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def random_view(image: UInt8Array, rng: np.random.Generator, side: int = VIEW_SIDE) -> UInt8Array:
-    """One augmented view (side, side): geometry first, then tone, then hidden corners and borders."""
-    view = _tone(_geometry(image, rng, side), rng)
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """How far one view may be from its picture: shares of a side, degrees, exponents, shares of the grey scale."""
+
+    scale: tuple[float, float]
+    aspect: float
+    shift: float
+    degrees: float
+    mirrored: bool
+    """At random; left to the training where views are mirrored there."""
+    random_fill: bool
+    """Grey instead of black around a picture, in half of the views."""
+    equalised: float
+    """Part of the views whose histogram is flattened."""
+    gamma: float
+    contrast: float
+    brightness: float
+    noise: tuple[float, float]
+
+
+_MILD = _Changes(
+    scale=(0.9, 1.02),
+    aspect=0.04,
+    shift=0.01,
+    degrees=4,
+    mirrored=False,
+    random_fill=False,
+    equalised=0.0,
+    gamma=0.18,
+    contrast=0.12,
+    brightness=0.05,
+    noise=(1, 3),
+)
+_STRONG = _Changes(
+    scale=(0.72, 1.08),
+    aspect=0.12,
+    shift=0.03,
+    degrees=10,
+    mirrored=True,
+    random_fill=True,
+    equalised=0.4,
+    gamma=0.45,
+    contrast=0.3,
+    brightness=0.12,
+    noise=(2, 8),
+)
+
+
+def mild_view(image: UInt8Array, rng: np.random.Generator, side: int = VIEW_SIDE) -> UInt8Array:
+    """One view (side, side) as another machine or another hand might have taken it: a little off in frame and tone."""
+    return _tone(_geometry(image, rng, side, _MILD), rng, _MILD)
+
+
+def strong_view(image: UInt8Array, rng: np.random.Generator, side: int = VIEW_SIDE) -> UInt8Array:
+    """One view (side, side) far from its picture: geometry first, then tone, then hidden corners and borders."""
+    view = _tone(_geometry(image, rng, side, _STRONG), rng, _STRONG)
     if rng.random() < 0.6:
         view = _hide_margins(view, rng)
     if rng.random() < 0.15:
@@ -48,40 +102,49 @@ def random_view(image: UInt8Array, rng: np.random.Generator, side: int = VIEW_SI
     return view
 
 
-def _geometry(image: UInt8Array, rng: np.random.Generator, side: int) -> UInt8Array:
+def blended_view(first: UInt8Array, second: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+    """Two views laid over one another, the second one mirrored at times: a picture that nobody has labelled, for a
+    teacher to judge."""
+    other = second[:, ::-1] if rng.random() < 0.3 else second
+    share = rng.uniform(0.25, 0.75)
+    blend: npt.NDArray[np.float64] = share * first.astype(np.float64) + (1 - share) * other.astype(np.float64)
+    return np.asarray(blend, np.uint8)
+
+
+def _geometry(image: UInt8Array, rng: np.random.Generator, side: int, changes: _Changes) -> UInt8Array:
     """Random crop (or a little more than the image), aspect, rotation and mirror in one resampling."""
     height, width = image.shape
-    scale = rng.uniform(0.72, 1.08)
-    aspect = np.exp(rng.uniform(-0.12, 0.12))
+    scale = rng.uniform(*changes.scale)
+    aspect = np.exp(rng.uniform(-changes.aspect, changes.aspect))
     across, down = width * scale * aspect, height * scale / aspect
-    centre_x = width / 2 + rng.uniform(-1, 1) * (abs(width - across) / 2 + 0.03 * width)
-    centre_y = height / 2 + rng.uniform(-1, 1) * (abs(height - down) / 2 + 0.03 * height)
-    angle = np.deg2rad(rng.uniform(-10, 10))
-    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    centre_x = width / 2 + rng.uniform(-1, 1) * (abs(width - across) / 2 + changes.shift * width)
+    centre_y = height / 2 + rng.uniform(-1, 1) * (abs(height - down) / 2 + changes.shift * height)
+    angle = np.deg2rad(rng.uniform(-changes.degrees, changes.degrees))
+    mirror = -1.0 if changes.mirrored and rng.random() < 0.5 else 1.0
     cos, sin = np.cos(angle), np.sin(angle)
     a, b = mirror * across / side * cos, -down / side * sin
     d, e = mirror * across / side * sin, down / side * cos
     half = side / 2
     matrix = (a, b, centre_x - a * half - b * half, d, e, centre_y - d * half - e * half)
-    fill = 0 if rng.random() < 0.5 else int(rng.integers(0, 256))
+    fill = int(rng.integers(0, 256)) if changes.random_fill and rng.random() < 0.5 else 0
     transformed = Image.fromarray(image).transform(
         (side, side), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BICUBIC, fillcolor=fill
     )
     return np.asarray(transformed)
 
 
-def _tone(view: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+def _tone(view: UInt8Array, rng: np.random.Generator, changes: _Changes) -> UInt8Array:
     """A random tone curve: part histogram equalisation, gamma, contrast, brightness, noise."""
     levels = np.arange(256, dtype=np.float64) / 255
     curve = levels
-    if rng.random() < 0.4:
+    if rng.random() < changes.equalised:
         cumulative = np.cumsum(np.bincount(view.reshape(-1), minlength=256)) / view.size
         curve = curve + rng.uniform(0.3, 1.0) * (cumulative - curve)
-    curve = curve ** np.exp(rng.uniform(-0.45, 0.45))
-    curve = 0.5 + (curve - 0.5) * rng.uniform(0.7, 1.3) + rng.uniform(-0.12, 0.12)
-    toned = (curve * 255)[view]
+    curve = curve ** np.exp(rng.uniform(-changes.gamma, changes.gamma))
+    curve = 0.5 + (curve - 0.5) * rng.uniform(1 - changes.contrast, 1 + changes.contrast)
+    toned = ((curve + rng.uniform(-changes.brightness, changes.brightness)) * 255)[view]
     if rng.random() < 0.3:
-        toned = toned + rng.normal(0, rng.uniform(2, 8), view.shape)
+        toned = toned + rng.normal(0, rng.uniform(*changes.noise), view.shape)
     return np.asarray(np.clip(toned, 0, 255), np.uint8)
 
 
@@ -117,8 +180,8 @@ def foreign_view(rng: np.random.Generator, photos: tuple[UInt8Array, ...], side:
     elif kind == 3:
         picture = _shapes(rng, side)
     else:
-        picture = _geometry(_crop(photos[rng.integers(len(photos))], rng), rng, side)
-    return _tone(picture, rng)
+        picture = _geometry(_crop(photos[rng.integers(len(photos))], rng), rng, side, _STRONG)
+    return _tone(picture, rng, _STRONG)
 
 
 def _cloud(rng: np.random.Generator, side: int) -> UInt8Array:

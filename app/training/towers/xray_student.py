@@ -1,8 +1,9 @@
-"""The vision tower learns the teacher's local features and classes on augmented views (distillation)."""
+"""The vision tower learns what a teacher sees in augmented views: local features, whole-picture summary, verdict."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,101 +11,127 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from app.training.towers.optimisation import batches, parameter_groups, update_average, warmup_cosine
-from app.training.towers.views import CLASSES, LabelArray
+from app.training.towers.optimisation import parameter_groups, update_average, warmup_cosine
+from app.training.towers.views import LabelArray
 from app.training.towers.vision_batch import VisionBatch, normalise
-from app.training.towers.xray_teacher import Lessons, Log, Views
+from app.training.towers.xray_lessons import Lessons
+from app.training.towers.xray_views import Kind, Log, Views
 
-CLASS_WEIGHTS = (2.5, 1.0, 1.0, 0.7)
-"""More for covid19 than the teacher got, which takes some of it for other pneumonia."""
 UNIT = 28
 """Pixels of one output token's side."""
-_GRIDS = ((10, 10), (10, 10), (10, 10), (10, 9), (9, 10), (11, 9), (9, 11))
+_GRIDS = (*((10, 10),) * 5, (10, 9), (9, 10), (11, 9), (9, 11))
 """Tokens (down, across) of a batch's images: what the product makes of pictures near the square."""
+_FOREIGN_WEIGHT = 0.1
+_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class StudentOptions:
-    passes: float
-    batch: int = 32
-    rate: float = 4e-4
+class Round:
+    """One round of distillation. `schedule`: steps after which the learning rate would be let down; `steps` may end
+    before. `batch`: views of each kind in a batch. `verdict_weight`: of one logit against one part of the summary."""
+
+    steps: int
+    schedule: int
+    batch: Mapping[Kind, int]
+    verdict_weight: float
+    map_weight: float = 0.5
+    rate: float = 6e-4
     head_rate: float = 3e-3
     weight_decay: float = 0.05
-    map_weight: float = 0.5
-    seed: int = 0
+    seed: int = 7
 
 
 class VisionStudent(nn.Module):
-    """The tower with the two heads that only training needs."""
+    """The tower with the heads that only training needs."""
 
-    def __init__(self, tower: VisionBatch, components: int) -> None:
+    def __init__(self, tower: VisionBatch, components: int, summary: int, verdicts: int) -> None:
         super().__init__()
         width = tower.spec.out_hidden_size
         self.tower = tower
         self.maps = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, components))
-        self.classes = nn.Linear(width, len(CLASSES))
+        self.summary = nn.Linear(width, summary)
+        self.verdict = nn.Linear(width, verdicts)
+        self.foreign = nn.Linear(width, 2)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images -> local features (batch, tokens, components), mean token's logits (batch, classes)."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Normalised images -> local features (batch, tokens, components); of the mean token: summary, verdict, and
+        logits of whether it is an X-ray (batch, 2)."""
         tokens = self.tower(images)
-        return self.maps(tokens), self.classes(tokens.mean(1))
+        mean = tokens.mean(1)
+        return self.maps(tokens), self.summary(mean), self.verdict(mean), self.foreign(mean)
 
 
-def distil(student: VisionStudent, lessons: Lessons, options: StudentOptions, log: Log) -> VisionStudent:
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    maps: Tensor
+    summary: Tensor
+    verdict: Tensor
+    foreign: Tensor
+
+
+def new_student(tower: VisionBatch, lessons: Lessons) -> VisionStudent:
+    """The tower with untrained heads for these lessons."""
+    sizes = lessons.maps.shape[1], lessons.summaries.shape[1], lessons.verdicts.targets.shape[1]
+    return VisionStudent(tower, *sizes)
+
+
+def distil(student: VisionStudent, views: Views, lessons: Lessons, plan: Round, log: Log) -> VisionStudent:
     """Train and return the exponential moving average. Prints the mean losses about every fiftieth of the way."""
-    rng = np.random.default_rng(options.seed)
-    torch.manual_seed(options.seed)
-    steps = max(1, int(options.passes * len(lessons.labels) / options.batch))
-    groups = parameter_groups(student.tower, options.weight_decay)
-    groups += [{"params": [*student.maps.parameters(), *student.classes.parameters()], "lr": options.head_rate}]
-    optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps))
+    rng = np.random.default_rng(plan.seed)
+    torch.manual_seed(plan.seed)
+    heads = [module for name, module in student.named_children() if name != "tower"]
+    groups = parameter_groups(student.tower, plan.weight_decay)
+    groups += [{"params": [weight for head in heads for weight in head.parameters()], "lr": plan.head_rate}]
+    optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, plan.schedule))
     average = copy.deepcopy(student)
     student.train()
-    every, sums = max(1, steps // 50), np.zeros(2)
-    for step, picked in enumerate(batches(len(lessons.labels), steps, options.batch, rng)):
-        grid = _GRIDS[int(rng.integers(len(_GRIDS)))]
-        map_loss, class_loss = _losses(student, lessons, picked, grid, rng)
+    pools = [(views.of(kind), count) for kind, count in plan.batch.items()]
+    verdict = plan.verdict_weight * student.verdict.out_features
+    share = verdict / (student.summary.out_features + verdict)
+    every, sums = max(1, plan.steps // 50), np.zeros(4)
+    for step in range(plan.steps):
+        picked = np.concatenate([rng.choice(pool, count) for pool, count in pools])
+        losses = _losses(student, views, lessons, picked, rng)
+        whole = (1 - share) * losses.summary + share * losses.verdict
         optimizer.zero_grad()
-        (options.map_weight * map_loss + class_loss).backward()  # type: ignore[no-untyped-call]
+        loss = plan.map_weight * losses.maps + whole + _FOREIGN_WEIGHT * losses.foreign
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         update_average(average, student, step, limit=0.998)
-        sums += (map_loss.item(), class_loss.item())
+        sums += (losses.maps.item(), losses.summary.item(), losses.verdict.item(), losses.foreign.item())
         if step % every == every - 1:
-            log(f"vision: step {step + 1} of {steps}, maps {sums[0] / every:.3f}, classes {sums[1] / every:.3f}")
+            maps, summary, verdict, foreign = sums / every
+            log(
+                f"vision: step {step + 1} of {plan.steps}, maps {maps:.3f}, summary {summary:.3f}, "
+                f"verdict {verdict:.3f}, foreign {foreign:.3f}"
+            )
             sums[:] = 0
     return average.eval()
 
 
 def _losses(
-    student: VisionStudent,
-    lessons: Lessons,
-    picked: LabelArray,
-    grid: tuple[int, int],
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Mean squared error of the local features and cross-entropy against teacher and label, half each."""
-    images = resized(torch.from_numpy(lessons.images[picked]).float(), grid)
+    student: VisionStudent, views: Views, lessons: Lessons, picked: LabelArray, rng: np.random.Generator
+) -> _Losses:
+    """Mean squared errors against the lessons, of whole pictures for X-rays alone; cross-entropy of foreign."""
+    grid = _GRIDS[int(rng.integers(len(_GRIDS)))]
+    images = resized(torch.from_numpy(views.images[picked]).float(), grid)
     maps = torch.from_numpy(lessons.maps[picked].astype(np.float32))
-    truth = functional.one_hot(torch.from_numpy(lessons.labels[picked]), len(CLASSES)).float() * 0.95 + 0.05 / len(
-        CLASSES
-    )
-    truth = (truth + torch.from_numpy(lessons.probabilities[picked])) / 2
+    foreign = torch.from_numpy(views.kinds[picked] == Kind.FOREIGN)
     if rng.random() < 0.5:
         images, maps = images.flip(2), maps.flip(3)
-    images = normalise(_tinted(images, rng))
-    mixed = rng.random() < 0.25
-    if mixed:
-        share, other = float(rng.beta(0.5, 0.5)), torch.from_numpy(rng.permutation(len(picked)))
-        images, truth = share * images + (1 - share) * images[other], share * truth + (1 - share) * truth[other]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        local, logits = student(images)
+        local, summary, verdict, logits = student(normalise(images[:, None].expand(-1, 3, -1, -1)))
     wanted = functional.interpolate(maps, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
-    map_loss = local.float().sum() * 0 if mixed else functional.mse_loss(local.float(), wanted)
-    weighted = truth * torch.tensor(CLASS_WEIGHTS) * logits.float().log_softmax(-1)
-    return map_loss, -weighted.sum(-1).mean()
+    targets = [torch.from_numpy(values[picked]) for values in (lessons.summaries, lessons.verdicts.targets)]
+    return _Losses(
+        functional.mse_loss(local.float(), wanted),
+        functional.mse_loss(summary.float()[~foreign], targets[0][~foreign]),
+        functional.mse_loss(verdict.float()[~foreign], targets[1][~foreign]),
+        functional.cross_entropy(logits.float(), foreign.long()),
+    )
 
 
 def resized(grey: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -113,21 +140,12 @@ def resized(grey: Tensor, grid: tuple[int, int]) -> Tensor:
     return functional.interpolate(grey[:, None], size=size, mode="bicubic", antialias=True).clamp(0, 255)[:, 0]
 
 
-def _tinted(grey: Tensor, rng: np.random.Generator) -> Tensor:
-    """(batch, height, width) -> (batch, 3, height, width): brightness, contrast and a slight tint, batch by batch."""
-    gain = torch.from_numpy(rng.uniform(0.9, 1.1, (len(grey), 3, 1, 1)) * rng.uniform(0.85, 1.15)).float()
-    offset = torch.from_numpy(rng.uniform(-12, 12, (len(grey), 1, 1, 1))).float()
-    if rng.random() < 0.5:
-        gain = gain.mean(1, keepdim=True)
-    return (grey[:, None] * gain + offset).expand(-1, 3, -1, -1).clamp(0, 255)
-
-
 @torch.no_grad()
-def class_predictions(student: VisionStudent, views: Views, grid: tuple[int, int], batch: int = 32) -> LabelArray:
-    """Most probable class of each view, `other` left out."""
+def class_predictions(student: VisionStudent, lessons: Lessons, views: Views, classes: int) -> LabelArray:
+    """The most probable of the first `classes` classes of each view, by the head that learned the verdicts."""
     parts = []
-    for start in range(0, len(views.labels), batch):
-        images = resized(torch.from_numpy(views.images[start : start + batch]).float(), grid)
-        _, logits = student(normalise(images[:, None].expand(-1, 3, -1, -1)))
-        parts.append(logits[:, :-1].argmax(1).numpy())
+    for start in range(0, len(views.labels), _BATCH):
+        images = resized(torch.from_numpy(views.images[start : start + _BATCH]).float(), (10, 10))
+        _, _, verdict, _ = student(normalise(images[:, None].expand(-1, 3, -1, -1)))
+        parts.append(lessons.verdicts.logits(verdict.numpy())[:, :classes].argmax(1))
     return np.concatenate(parts)
