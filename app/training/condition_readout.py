@@ -1,7 +1,8 @@
 """Fits AFNet's linear condition readouts: strongly regularised logistic regression on one source's train cases.
 
-Measured on the X-ray dev pictures (2026-11-21): macro-F1 0.78 from the blocks, 0.85 from the readout. The blocks see
-731 X-rays among 20,000 texts and learn them by heart.
+The blocks see 731 X-rays among 20,000 texts and learn them by heart. The readout is fitted on pictures as they are: on
+the X-ray dev pictures (2026-11-22) that read 0.88 to 0.89 macro-F1 for every ridge from 0.003 to 5, and 0.83 to 0.88
+with cropped and re-exposed variants among them, which the tower has seen already.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from app.training.calibrating import best_temperature
 from app.training.tokens import LabelledTokens
 
 _RIDGE = 2.0
-_SHARE = 0.85
+_SHARE = 0.97
 _ITERATIONS = 100
 
 

@@ -151,7 +151,8 @@ def train(
     severities = tuple(condition.severity for condition in knowledge.conditions.values())
     network = fit(composer, network_config, statistics, recipe.fit, severities)
     install_triage_readout(network, sets.train, sets.dev)
-    install_condition_readout(network, Source.OMNI_IMAGE.value, sets.train["cxr"], sets.dev["cxr"])
+    unchanged = sets.train["cxr"][: len(sets.train["cxr"]) // (1 + recipe.xray_variants)]
+    install_condition_readout(network, Source.OMNI_IMAGE.value, unchanged, sets.dev["cxr"])
     regions = fit_regions(everything)
     dev = [case for pool in sets.dev.values() for case in pool]
     dev += paired_dev(sets.dev, normal, recipe.seed)
