@@ -87,8 +87,8 @@ def distil(student: VisionStudent, views: Views, lessons: Lessons, plan: Round, 
     average = copy.deepcopy(student)
     student.train()
     pools = [(views.of(kind), count) for kind, count in plan.batch.items()]
-    verdict = plan.verdict_weight * student.verdict.out_features
-    share = verdict / (student.summary.out_features + verdict)
+    on_verdicts = plan.verdict_weight * student.verdict.out_features
+    share = on_verdicts / (student.summary.out_features + on_verdicts)
     every, sums = max(1, plan.steps // 50), np.zeros(4)
     for step in range(plan.steps):
         picked = np.concatenate([rng.choice(pool, count) for pool, count in pools])
