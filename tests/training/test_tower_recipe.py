@@ -62,6 +62,7 @@ def test_recipe_trains_resumes_and_writes_the_towers(data: Path, tmp_path: Path)
     assert not any("step" in line for line in lines)
     assert report["phases_of_earlier_runs"] == []
     assert again["phases_of_earlier_runs"] == ["audio", "teacher", "vision"]
+    assert again["own_heads_on_dev"] == report["own_heads_on_dev"]
     for name, weight in load_file(tmp_path / "again" / "vision.safetensors").items():
         torch.testing.assert_close(weight, first[name])
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from app.domain import FloatArray
 from app.training.towers.recipe import TUNED
 from app.training.towers.store import MAX_PIXELS, MIN_PIXELS, VISION_CONFIG
 from app.training.towers.teacher import FEATURES, Teacher
@@ -21,6 +22,11 @@ from app.training.towers.xray_views import UNLABELLED, Changed, Kind, Views, mak
 
 XRAYS = 12
 COMPONENTS = (3, 3, 3, 5)
+
+
+def _logits(lessons: Lessons) -> FloatArray:
+    verdicts = lessons.verdicts
+    return verdicts.targets * verdicts.spread + verdicts.mean
 
 
 def _silent(_: str) -> None:
@@ -73,7 +79,7 @@ def test_general_lessons_are_standardised_over_near_views(views: Views, lessons:
     np.testing.assert_allclose(lessons.summaries[near].std(0), 1, atol=0.1)
     np.testing.assert_allclose(np.corrcoef(lessons.summaries[near].T), np.eye(6), atol=0.1)
     np.testing.assert_allclose(lessons.verdicts.targets[near].mean(0), 0, atol=1e-3)
-    read = lessons.verdicts.logits(lessons.verdicts.targets)[near].argmax(1)
+    read = _logits(lessons)[near].argmax(1)
     assert (read == views.labels[near]).mean() > 0.9  # more features than pictures: the probe fits its own
 
 
@@ -83,7 +89,7 @@ def test_tuned_lessons_repeat_the_tuned_teachers_verdict(views: Views, teacher: 
     tuned.load_state_dict(teacher.state_dict() | {"head.weight": torch.randn(len(CLASSES), FEATURES)})
     taught = tuned_lessons(teacher, tuned, views, COMPONENTS, 6)
     near = views.of(Kind.PLAIN, Kind.MILD)
-    said = taught.verdicts.logits(taught.verdicts.targets)[near][:, :-1].argmax(1)
+    said = _logits(taught)[near][:, :-1].argmax(1)
     assert said.tolist() == predicted_classes(tuned, views)[near].tolist()
 
 
@@ -106,6 +112,6 @@ def test_a_student_learns_and_reads_classes(views: Views, lessons: Lessons) -> N
     student = distil(new_student(tower, lessons), views, lessons, plan, lines.append)
     assert len(lines) == 3
     assert any(not torch.equal(before[name], value) for name, value in student.tower.state_dict().items())
-    predicted = class_predictions(student, lessons, views, 3)
+    predicted = class_predictions(student, views)
     assert predicted.shape == views.labels.shape
     assert set(predicted) <= {0, 1, 2}

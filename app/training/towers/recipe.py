@@ -22,7 +22,7 @@ from app.training.towers.teacher import load_teacher
 from app.training.towers.views import CLASSES, LabelArray, load_xrays, plain_view
 from app.training.towers.vision_batch import VisionBatch, normalise, vision_spec
 from app.training.towers.vision_init import new_vision_encoder
-from app.training.towers.xray_lessons import Lessons, general_lessons, predicted_classes, tuned_lessons
+from app.training.towers.xray_lessons import GRID, Lessons, general_lessons, predicted_classes, tuned_lessons
 from app.training.towers.xray_student import Round, VisionStudent, class_predictions, distil, new_student, resized
 from app.training.towers.xray_teacher import fine_tune
 from app.training.towers.xray_views import Changed, Kind, Log, Views, make_views, mild_views, plain_views, with_blends
@@ -103,9 +103,9 @@ def train_towers(data: Path, work: Path, output: Path, recipe: TowerRecipe, log:
     heart, heart_dev = _heart(data / "heart", work, recipe, log)
     vision, xray_dev = _vision(data / "cxr", work, recipe, log)
     rescale_output(heart.tower.encoder.proj, recipe.token_norm / _heart_norm(heart, data / "heart"))
-    rescale_output(vision.encoder.merger.mlp[2], recipe.token_norm / _vision_norm(vision, data / "cxr"))
-    save_towers(vision.encoder, heart.tower.encoder, (vision.spec, heart.tower.spec), output)
-    return {"recipe": asdict(recipe), "phases_of_earlier_runs": kept, "on_dev": xray_dev | heart_dev}
+    rescale_output(vision.tower.encoder.merger.mlp[2], recipe.token_norm / _vision_norm(vision, data / "cxr"))
+    save_towers(vision.tower.encoder, heart.tower.encoder, (vision.tower.spec, heart.tower.spec), output)
+    return {"recipe": asdict(recipe), "phases_of_earlier_runs": kept, "own_heads_on_dev": xray_dev | heart_dev}
 
 
 def _heart(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[HeartStudent, dict[str, object]]:
@@ -125,14 +125,14 @@ def _heart(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[Heart
     return student, {"heart_accuracy": round(accuracy, 4)}
 
 
-def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[VisionBatch, dict[str, object]]:
-    """The trained tower, and what its teacher and its own heads say of the dev pictures (of a fresh training only)."""
+def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[VisionStudent, dict[str, object]]:
     encoder = new_vision_encoder(VISION_CONFIG, recipe.seed)
     tower = VisionBatch(encoder, vision_spec(encoder, MIN_PIXELS, MAX_PIXELS))
-    scores: dict[str, object] = {}
+    general = load_teacher(len(CLASSES))
+    dev = load_xrays(data, "dev")
+    held_out = {"plain": plain_views(dev, general, log), "mild": mild_views(dev, general, recipe.seed, log)}
 
-    def train() -> VisionBatch:
-        general = load_teacher(len(CLASSES))
+    def train() -> VisionStudent:
         xrays = load_xrays(data, "train")
         views = make_views(xrays, general, recipe.views, recipe.seed, log)
         tuned = _kept(
@@ -140,27 +140,26 @@ def _vision(data: Path, work: Path, recipe: TowerRecipe, log: Log) -> tuple[Visi
             load_teacher(len(CLASSES)),
             lambda: fine_tune(copy.deepcopy(general), views, recipe.teacher_passes, recipe.seed, log),
         )
-        dev = load_xrays(data, "dev")
-        held_out = {"plain": plain_views(dev, general, log), "mild": mild_views(dev, general, recipe.seed, log)}
         for name, seen in held_out.items():
-            scores[f"teacher_macro_f1_{name}"] = _macro_f1(seen, predicted_classes(tuned, seen))
+            log(f"teacher: dev macro-F1 {_macro_f1(seen, predicted_classes(tuned, seen))} on {name} views")
         lessons = general_lessons(general, views, recipe.general.components, recipe.general.summary)
         trained = _rounds(tower, views, lessons, recipe.general, log).tower
         views = with_blends(views, general, recipe.blends * len(xrays.images), recipe.seed, log)
         lessons = tuned_lessons(general, tuned, views, recipe.tuned.components, recipe.tuned.summary)
-        student = _rounds(trained, views, lessons, recipe.tuned, log)
-        for name, seen in held_out.items():
-            predicted = class_predictions(student, lessons, seen, CLASSES.index("other"))
-            scores[f"own_head_macro_f1_{name}"] = _macro_f1(seen, predicted)
-        log(f"vision tower: {scores}")
-        return student.tower
+        return _rounds(trained, views, lessons, recipe.tuned, log)
 
-    return _kept(work / "vision.pt", tower, train), scores
+    untrained = VisionStudent(tower, sum(recipe.tuned.components), recipe.tuned.summary, len(CLASSES))
+    student = _kept(work / "vision.pt", untrained, train)
+    scores: dict[str, object] = {
+        f"xray_macro_f1_{name}": _macro_f1(seen, class_predictions(student, seen)) for name, seen in held_out.items()
+    }
+    log(f"vision tower, own head: {scores}")
+    return student, scores
 
 
-def _rounds(tower: VisionBatch, views: Views, lessons: Lessons, recipe: Course, log: Log) -> VisionStudent:
+def _rounds(tower: VisionBatch, views: Views, lessons: Lessons, course: Course, log: Log) -> VisionStudent:
     student = new_student(tower, lessons)
-    for plan in recipe.plans:
+    for plan in course.plans:
         student = distil(student, views, lessons, plan, log)
     return student
 
@@ -179,12 +178,12 @@ def _heart_norm(student: HeartStudent, data: Path) -> float:
 
 
 @torch.no_grad()
-def _vision_norm(tower: VisionBatch, data: Path) -> float:
+def _vision_norm(student: VisionStudent, data: Path) -> float:
     """Mean length of a token."""
     images = load_xrays(data, "train").images
     picked = np.linspace(0, len(images) - 1, _NORM_SAMPLE).astype(int)
     views = torch.from_numpy(np.stack([plain_view(images[index]) for index in picked])).float()
-    tokens = tower(normalise(resized(views, (10, 10))[:, None].expand(-1, 3, -1, -1)))
+    tokens = student.tower(normalise(resized(views, (GRID, GRID))[:, None].expand(-1, 3, -1, -1)))
     return float(tokens.norm(dim=-1).mean())
 
 

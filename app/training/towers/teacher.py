@@ -32,8 +32,6 @@ _STAGES = (  # repeats, kernel, stride, expansion, channels in, channels out
 FROZEN_BLOCKS = 8
 """The stem and the blocks up to here stay as ImageNet left them: edges and textures, most of the cost. What they see
 in a view is computed once and kept, so the rest can be trained for many passes."""
-LEVEL_WIDTHS = (80, 112, 192, FEATURES)
-"""Channels of the levels that a tower may learn from: the frozen blocks' output, two later stages', and the head's."""
 _LEVEL_BLOCKS = (10, 13)
 
 
@@ -90,8 +88,9 @@ class Teacher(nn.Module):
         return x
 
     def late(self, early: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The levels (batch, LEVEL_WIDTHS, height, width), of side / 16 twice and side / 32 twice, and the logits
-        (batch, classes) of the last one's mean."""
+        """Four levels that a tower may learn from, and the logits (batch, classes) of the last one's mean: the frozen
+        blocks' output, two later stages and the head, 80, 112, 192 and FEATURES channels wide, of side / 16 twice and
+        side / 32 twice."""
         x, levels = early, [early]
         for index, block in enumerate(self._blocks[FROZEN_BLOCKS:], FROZEN_BLOCKS):
             x = block(x)

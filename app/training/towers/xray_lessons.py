@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
@@ -38,9 +37,6 @@ class Verdicts:
     targets: FloatArray
     mean: FloatArray
     spread: FloatArray
-
-    def logits(self, standardised: FloatArray) -> FloatArray:
-        return standardised * self.spread + self.mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ def _see(teacher: Teacher, views: Views, wanted: tuple[int, ...]) -> _Seen:
             parts.append(functional.adaptive_avg_pool2d(level, GRID).half().numpy())
         means.append(torch.cat([level.mean((2, 3)) for level in kept], 1).numpy())
         deviations.append(torch.cat([level.std((2, 3)) for level in kept], 1).numpy())
-        logits.append(teacher.head(levels[-1].float().mean((2, 3))).numpy())
+        logits.append(teacher.head(levels[-1].float().mean((2, 3))).numpy())  # finer than those of bfloat16
     return _Seen(
         [np.concatenate(parts) for parts in maps],
         np.concatenate(means),
@@ -139,19 +135,23 @@ def _reduced(level: Float16Array, components: int, sample: LabelArray) -> Float1
     return np.concatenate(parts)
 
 
+def _moments(values: FloatArray, near: LabelArray) -> tuple[FloatArray, FloatArray]:
+    return values[near].mean(0), values[near].std(0) + 1e-6
+
+
 def _standardised(values: FloatArray, near: LabelArray) -> FloatArray:
-    return np.asarray((values - values[near].mean(0)) / (values[near].std(0) + 1e-6), np.float32)
+    mean, spread = _moments(values, near)
+    return np.asarray((values - mean) / spread, np.float32)
 
 
 def _whitened(values: FloatArray, components: int, near: LabelArray) -> FloatArray:
     """The main directions over whole pictures, each of variance 1 among plain and mild views."""
     inputs = _standardised(values, near)
     _, scales, directions = np.linalg.svd(inputs[near], full_matrices=False)
-    kept = min(components, len(scales))
-    basis = directions[:kept].T / (np.maximum(scales[:kept], 1e-6) / np.sqrt(len(near)))
+    basis = directions[:components].T / (np.maximum(scales[:components], 1e-6) / np.sqrt(len(near)))
     return np.asarray(np.clip(inputs @ basis, -_SUMMARY_LIMIT, _SUMMARY_LIMIT), np.float32)
 
 
-def _verdicts(logits: npt.NDArray[np.float32], near: LabelArray) -> Verdicts:
-    mean, spread = logits[near].mean(0), logits[near].std(0) + 1e-6
+def _verdicts(logits: FloatArray, near: LabelArray) -> Verdicts:
+    mean, spread = _moments(logits, near)
     return Verdicts(np.clip((logits - mean) / spread, -_VERDICT_LIMIT, _VERDICT_LIMIT), mean, spread)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from app.training.towers.optimisation import parameter_groups, update_average, warmup_cosine
-from app.training.towers.views import LabelArray
+from app.training.towers.views import CLASSES, LabelArray
 from app.training.towers.vision_batch import VisionBatch, normalise
-from app.training.towers.xray_lessons import Lessons
+from app.training.towers.xray_lessons import GRID, Lessons
 from app.training.towers.xray_views import Kind, Log, Views
 
 UNIT = 28
@@ -42,7 +42,10 @@ class Round:
 
 
 class VisionStudent(nn.Module):
-    """The tower with the heads that only training needs."""
+    """The tower with the heads that only training needs; mean and spread make logits of a verdict."""
+
+    verdict_mean: Tensor
+    verdict_spread: Tensor
 
     def __init__(self, tower: VisionBatch, components: int, summary: int, verdicts: int) -> None:
         super().__init__()
@@ -52,6 +55,8 @@ class VisionStudent(nn.Module):
         self.summary = nn.Linear(width, summary)
         self.verdict = nn.Linear(width, verdicts)
         self.foreign = nn.Linear(width, 2)
+        self.register_buffer("verdict_mean", torch.zeros(verdicts))
+        self.register_buffer("verdict_spread", torch.ones(verdicts))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Normalised images -> local features (batch, tokens, components); of the mean token: summary, verdict, and
@@ -72,7 +77,10 @@ class _Losses:
 def new_student(tower: VisionBatch, lessons: Lessons) -> VisionStudent:
     """The tower with untrained heads for these lessons."""
     sizes = lessons.maps.shape[1], lessons.summaries.shape[1], lessons.verdicts.targets.shape[1]
-    return VisionStudent(tower, *sizes)
+    student = VisionStudent(tower, *sizes)
+    student.verdict_mean = torch.from_numpy(lessons.verdicts.mean)
+    student.verdict_spread = torch.from_numpy(lessons.verdicts.spread)
+    return student
 
 
 def distil(student: VisionStudent, views: Views, lessons: Lessons, plan: Round, log: Log) -> VisionStudent:
@@ -141,11 +149,12 @@ def resized(grey: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def class_predictions(student: VisionStudent, lessons: Lessons, views: Views, classes: int) -> LabelArray:
-    """The most probable of the first `classes` classes of each view, by the head that learned the verdicts."""
+def class_predictions(student: VisionStudent, views: Views) -> LabelArray:
+    """Most probable class of each view by the head that learned the verdicts, `other` left out."""
     parts = []
     for start in range(0, len(views.labels), _BATCH):
-        images = resized(torch.from_numpy(views.images[start : start + _BATCH]).float(), (10, 10))
+        images = resized(torch.from_numpy(views.images[start : start + _BATCH]).float(), (GRID, GRID))
         _, _, verdict, _ = student(normalise(images[:, None].expand(-1, 3, -1, -1)))
-        parts.append(lessons.verdicts.logits(verdict.numpy())[:, :classes].argmax(1))
+        logits = verdict * student.verdict_spread + student.verdict_mean
+        parts.append(logits[:, : CLASSES.index("other")].argmax(1).numpy())
     return np.concatenate(parts)
